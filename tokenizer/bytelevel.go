@@ -1,0 +1,56 @@
+package tokenizer
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// byteRune maps a byte to the character that spells it in a byte-level
+// vocabulary: itself where it is printable Latin-1, else the next free code
+// point from U+0100 (openai/gpt-2 src/encoder.py, bytes_to_unicode).
+var byteRune = func() (table [256]rune) {
+	next := rune(256)
+	for b := range table {
+		r := rune(b)
+		if r >= '!' && r <= '~' || r >= '¡' && r <= '¬' || r >= '®' && r <= 'ÿ' {
+			table[b] = r
+			continue
+		}
+		table[b] = next
+		next++
+	}
+	return table
+}()
+
+var runeByte = func() map[rune]byte {
+	m := make(map[rune]byte, 256)
+	for b, r := range byteRune {
+		m[r] = byte(b)
+	}
+	return m
+}()
+
+// EncodeBytes spells raw bytes in the alphabet of byte-level vocabularies:
+// " the" becomes "Ġthe".
+func EncodeBytes(raw []byte) string {
+	var b strings.Builder
+	b.Grow(len(raw))
+	for _, c := range raw {
+		b.WriteRune(byteRune[c])
+	}
+	return b.String()
+}
+
+// DecodeBytes is the inverse of [EncodeBytes]; ok is false if s has a character
+// outside the alphabet.
+func DecodeBytes(s string) (raw []byte, ok bool) {
+	raw = make([]byte, 0, utf8.RuneCountInString(s))
+	for _, r := range s {
+		c, ok := runeByte[r]
+		if !ok {
+			return nil, false
+		}
+		raw = append(raw, c)
+	}
+	return raw, true
+}
