@@ -34,12 +34,21 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := f.Stat()
+	m, err := Own(f)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	return m, nil
+}
+
+// Own returns a File over the open file f. Close closes f too; Release does not.
+func Own(f *os.File) (*File, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
 	if !st.Mode().IsRegular() {
-		return nil, errors.Join(fmt.Errorf("%s is not a regular file", path), f.Close())
+		return nil, fmt.Errorf("%s is not a regular file", f.Name())
 	}
 	m := &File{f: f, size: st.Size()}
 	if m.size > 0 {
@@ -104,14 +113,17 @@ func guardedCopy(dst, src []byte) (err error) {
 	return nil
 }
 
-// Close releases the map and the file. Later reads fail.
-func (m *File) Close() error {
+// Release gives the map back; reads go on through the file.
+func (m *File) Release() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var err error
-	if m.mem != nil {
-		err = m.mem.Unmap()
-		m.mem = nil
+	if m.mem == nil {
+		return nil
 	}
-	return errors.Join(err, m.f.Close())
+	err := m.mem.Unmap()
+	m.mem = nil
+	return err
 }
+
+// Close releases the map and the file. Later reads fail.
+func (m *File) Close() error { return errors.Join(m.Release(), m.f.Close()) }

@@ -1,0 +1,323 @@
+package convert
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/smelt-project/smelt/arch"
+	"github.com/smelt-project/smelt/ggmlbin"
+	"github.com/smelt-project/smelt/quantize"
+	"github.com/smelt-project/smelt/tensor"
+	"github.com/smelt-project/smelt/tokenizer"
+)
+
+// Options say what a source becomes. The zero value writes what the extension
+// of the destination asks for and keeps the stored types.
+type Options struct {
+	Type      string   // recipe: f32 f16 bf16; "" keeps
+	To        string   // target: gguf, ggml; "" by extension
+	Arch      string   // architecture; "" detects, "generic" keeps names and shapes
+	Config    string   // path of a config.json or params.json
+	Tokenizer string   // path of a tokenizer file or folder
+	Meta      []string // KEY=VALUE or KEY=TYPE:VALUE, override what smelt finds
+}
+
+// A Step makes one output tensor from one input tensor.
+type Step struct {
+	From   *tensor.Tensor
+	Source string      // name or names in the source
+	To     tensor.Info // canonical name, stored type and shape
+	Offset int64       // in the output file
+	Why    string
+}
+
+// A Plan is everything that is decided before a byte is written.
+type Plan struct {
+	Source  *Source
+	Target  *Target
+	Arch    string
+	Recipe  *quantize.Recipe
+	Meta    tensor.Meta
+	Steps   []Step
+	Dropped []arch.Dropped
+	Params  []arch.Param
+	Notes   []string
+	Place   *tensor.Placement
+
+	ggml ggmlbin.Header
+}
+
+func (p *Plan) infos() []tensor.Info {
+	infos := make([]tensor.Info, len(p.Steps))
+	for i, s := range p.Steps {
+		infos[i] = s.To
+	}
+	return infos
+}
+
+// NewPlan decides how src becomes the file dst. It reads no tensor data except
+// to tell whether a tied output is the same as the embedding.
+func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p := &Plan{Source: src}
+	var asked *quantize.Recipe
+	var err error
+	if p.Target, err = TargetFor(dst, opt.To); err != nil {
+		return nil, err
+	}
+	if opt.Type != "" {
+		if asked, err = quantize.ParseRecipe(opt.Type); err != nil {
+			return nil, err
+		}
+	}
+	if p.Recipe, err = p.Target.recipe(asked); err != nil {
+		return nil, err
+	}
+	canonical, err := p.canonical(opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.addSteps(canonical); err != nil {
+		return nil, err
+	}
+	if err := p.addMeta(canonical.Model.Meta, opt); err != nil {
+		return nil, err
+	}
+	if err := p.Target.arrange(p); err != nil {
+		return nil, err
+	}
+	if p.Place, err = p.Target.place(p); err != nil {
+		return nil, err
+	}
+	for i := range p.Steps {
+		p.Steps[i].Offset = p.Place.Offsets[i]
+	}
+	p.Notes = append(p.Notes, src.Model.Notes...)
+	return p, nil
+}
+
+// genericArch is the architecture of models that no table describes.
+const genericArch = "generic"
+
+// canonical gives the source's tensors the names that smelt writes.
+func (p *Plan) canonical(opt Options) (*arch.Result, error) {
+	src := p.Source.Model
+	if p.Source.Canonical && opt.Arch == "" {
+		p.Arch = src.Meta.Text("general.architecture")
+		return asItIs(src), nil
+	}
+	if opt.Arch == genericArch {
+		p.Arch = genericArch
+		r, err := arch.Generic(src)
+		if err == nil {
+			p.Notes = append(p.Notes, r.Notes...)
+		}
+		return r, err
+	}
+	configs, err := p.configs(opt)
+	if err != nil {
+		return nil, err
+	}
+	match, err := arch.Detect(src, opt.Arch)
+	if err != nil {
+		return nil, err
+	}
+	r, err := match.Canonical(src, configs)
+	if err != nil {
+		return nil, err
+	}
+	p.Arch, p.Dropped, p.Params = match.Spec.Name, r.Dropped, r.Params
+	p.Notes = append(p.Notes, r.Notes...)
+	return r, nil
+}
+
+// asItIs is the result for a model that has canonical names already.
+func asItIs(m *tensor.Model) *arch.Result {
+	r := &arch.Result{Model: m, Sources: map[string]string{}, Why: map[string]string{}}
+	for _, t := range m.Tensors() {
+		r.Sources[t.Name] = t.Name
+	}
+	return r
+}
+
+func (p *Plan) configs(opt Options) ([]arch.Config, error) {
+	if opt.Config == "" {
+		return p.Source.Configs, nil
+	}
+	c, err := ReadConfig(opt.Config)
+	if err != nil {
+		return nil, err
+	}
+	return append([]arch.Config{c}, p.Source.Configs...), nil
+}
+
+// addSteps chooses the stored type of every tensor; all that cannot be stored
+// are reported together.
+func (p *Plan) addSteps(r *arch.Result) error {
+	recipe := p.Recipe
+	if p.Source.Canonical && recipe.Keep || p.Arch == genericArch {
+		recipe = recipe.WithoutRules() // bit for bit, or no runtime is known
+	}
+	tensors := r.Model.Tensors()
+	if p.Arch == "whisper" && r.Model.Tensor(ggmlbin.FiltersName) == nil {
+		mel, err := melFilters(r.Model.Meta)
+		if err != nil {
+			return err
+		}
+		tensors = append(tensors[:len(tensors):len(tensors)], mel)
+	}
+	var errs []error
+	for _, t := range tensors {
+		d, why, err := p.Target.choose(recipe, t.Info)
+		if err == nil && d != t.DType {
+			_, err = quantize.NewTranscoder(d, t.DType)
+		}
+		if err != nil {
+			errs = append(errs, &tensor.Error{Op: "plan", File: t.Origin.File, Tensor: t.Name, Err: err})
+			continue
+		}
+		if how := r.Why[t.Name]; how != "" {
+			why = how + "; " + why
+		}
+		source := r.Sources[t.Name]
+		if source == "" {
+			source = t.Origin.Note
+		}
+		p.Steps = append(p.Steps, Step{From: t, Source: source, To: tensor.Info{Name: t.Name, DType: d, Shape: t.Shape}, Why: why})
+	}
+	return errors.Join(errs...)
+}
+
+// melFilters returns the filter bank that Whisper's features are made with:
+// tensor mel_filters, f32 [n_mels, 201].
+func melFilters(meta tensor.Meta) (*tensor.Tensor, error) {
+	n, _ := meta.Int("whisper.encoder.mels_count")
+	filters, err := tokenizer.MelFilters(int(n))
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, 4*len(filters))
+	for i, f := range filters {
+		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(f))
+	}
+	return tensor.New(tensor.Info{Name: ggmlbin.FiltersName, DType: tensor.F32, Shape: tensor.Shape{int(n), len(filters) / int(n)}},
+		bytes.NewReader(b), tensor.Origin{Offset: -1, Note: "built in: Whisper's mel filter bank"})
+}
+
+// addMeta fills the metadata in the order in which readers expect it: general,
+// architecture, tokenizer, what a store added, what the user asked for.
+func (p *Plan) addMeta(meta tensor.Meta, opt Options) error {
+	if !p.Source.Canonical {
+		meta = p.general(meta)
+		vocab, err := p.vocabulary(opt)
+		if err != nil {
+			return err
+		}
+		meta = meta.With(vocab...)
+	} else if p.Target.Name == "gguf" && p.Arch == "whisper" {
+		if _, ok := meta.Get("tokenizer.ggml.model"); !ok { // from a ggml .bin
+			vocab, err := p.vocabulary(opt)
+			if err != nil {
+				return err
+			}
+			meta = p.general(meta).With(vocab...)
+		}
+	}
+	if p.Source.Canonical && !p.Recipe.Keep {
+		meta = meta.With(tensor.KV{Key: "general.file_type", Value: p.Recipe.FileType})
+	}
+	meta = meta.With(p.Source.storeMeta()...)
+	meta, err := override(meta, opt.Meta)
+	p.Meta = meta
+	return err
+}
+
+// general puts the general.* keys before those of the architecture.
+func (p *Plan) general(meta tensor.Meta) tensor.Meta {
+	name := strings.TrimSuffix(filepath.Base(p.Source.Path), filepath.Ext(p.Source.Path))
+	out := tensor.NewMeta(
+		tensor.KV{Key: "general.architecture", Value: p.Arch},
+		tensor.KV{Key: "general.type", Value: "model"},
+		tensor.KV{Key: "general.name", Value: name},
+	).With(meta.All()...)
+	if ft, ok := p.Recipe.FileTypeOf(p.infos()); ok {
+		out = out.With(tensor.KV{Key: "general.file_type", Value: ft})
+	}
+	return out
+}
+
+// vocabulary returns the tokenizer's metadata.
+func (p *Plan) vocabulary(opt Options) ([]tensor.KV, error) {
+	if p.Arch == genericArch && opt.Tokenizer == "" {
+		return nil, nil
+	}
+	vocab, err := p.openVocabulary(opt)
+	if errors.Is(err, tokenizer.ErrNotFound) {
+		p.Notes = append(p.Notes, "No tokenizer was found: the file can be run on token ids only. Name a tokenizer.model or tokenizer.json with --tokenizer.")
+		return []tensor.KV{{Key: "tokenizer.ggml.model", Value: "none"}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var kvs []tensor.KV
+	for _, kv := range vocab.Pairs() {
+		kvs = append(kvs, tensor.KV{Key: kv.Key, Value: kv.Value})
+	}
+	return kvs, nil
+}
+
+func (p *Plan) openVocabulary(opt Options) (*tokenizer.Vocab, error) {
+	n := p.vocabSize()
+	if p.Arch == "whisper" {
+		return tokenizer.WhisperGGUF(n)
+	}
+	vocab, err := findVocabulary(opt.Tokenizer, p.Source.Folder)
+	if err != nil || n == 0 {
+		return vocab, err
+	}
+	return vocab, vocab.Resize(n)
+}
+
+// vocabSize is the number of token ids of the model, 0 if it has none.
+func (p *Plan) vocabSize() int {
+	for _, s := range p.Steps {
+		if s.To.Name == "token_embd.weight" || s.To.Name == "decoder.token_embedding.weight" {
+			return s.To.Shape[0]
+		}
+	}
+	return 0
+}
+
+// findVocabulary opens the tokenizer at path, or the one in folder.
+func findVocabulary(path, folder string) (*tokenizer.Vocab, error) {
+	if path == "" {
+		if folder == "" {
+			return nil, tokenizer.ErrNotFound
+		}
+		return tokenizer.Open(os.DirFS(folder), ".")
+	}
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &tensor.Error{Op: "open tokenizer", File: path, Err: fmt.Errorf("no such file or folder: %w", tensor.ErrNotFound)}
+	case err != nil:
+		return nil, &tensor.Error{Op: "open tokenizer", File: path, Err: err}
+	case st.IsDir():
+		v, err := tokenizer.Open(os.DirFS(path), ".")
+		if errors.Is(err, tokenizer.ErrNotFound) { // asked for by name: not a note
+			err = &tensor.Error{Op: "open tokenizer", File: path, Err: fmt.Errorf("no tokenizer.model or tokenizer.json in it: %w", tensor.ErrNotFound)}
+		}
+		return v, err
+	}
+	return tokenizer.OpenFile(path)
+}

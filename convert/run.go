@@ -1,0 +1,321 @@
+package convert
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/smelt-project/smelt/quantize"
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// RunOptions say how a plan is carried out. The zero value uses every processor
+// and never replaces a file.
+type RunOptions struct {
+	Workers       int  // 0: one per processor
+	Replace       bool // an existing destination
+	AllowOverflow bool // values that the stored type cannot hold become infinite
+	// Progress is called with the bytes of output that are done, from several
+	// goroutines at once. It may be nil.
+	Progress func(done int64)
+}
+
+// An Overflow counts the values of one tensor that do not fit its stored type.
+type Overflow struct {
+	Tensor string       `json:"tensor"`
+	DType  tensor.DType `json:"-"`
+	Count  int64        `json:"count"`
+	First  int64        `json:"first"` // index of the first, row-major
+	Value  float64      `json:"value"` // of the first
+}
+
+// An OverflowError lists every tensor with values that its stored type cannot hold.
+type OverflowError struct{ Tensors []Overflow }
+
+// Error names each tensor with its count and first value.
+func (e *OverflowError) Error() string {
+	var b strings.Builder
+	for i, o := range e.Tensors {
+		if i == 8 {
+			fmt.Fprintf(&b, "\n  and %d more tensors", len(e.Tensors)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s: %d values, the first is %g at element %d", o.Tensor, o.Count, o.Value, o.First)
+	}
+	return fmt.Sprintf("%d tensors hold finite values that %v cannot hold; use --type bf16 or f32, or --allow-overflow to store infinity:%s",
+		len(e.Tensors), e.Tensors[0].DType, b.String())
+}
+
+// A Result says what was written.
+type Result struct {
+	Path      string
+	Size      int64
+	Overflows []Overflow // only with AllowOverflow
+}
+
+// chunkElems is the unit of work in elements. A worker holds three buffers of
+// that many elements, about 2.5 MB for F32 to F16.
+const chunkElems = 1 << 18
+
+// chunkCopy is the unit of a copy in bytes.
+const chunkCopy = 16 << 20
+
+// An item is a range of elements of one step, whole blocks.
+type item struct {
+	step   int
+	lo, hi int64
+}
+
+// items cuts the plan into units of work.
+func (p *Plan) items() []item {
+	var out []item
+	for i, s := range p.Steps {
+		n, _ := s.To.Shape.Elems() // New has checked it
+		unit := int64(chunkElems)
+		if s.To.DType == s.From.DType {
+			l, _ := s.To.DType.Layout()
+			unit = int64(chunkCopy / l.Bytes * l.Elems)
+		}
+		for lo := int64(0); lo < n; lo += unit {
+			out = append(out, item{i, lo, min(lo+unit, n)})
+		}
+	}
+	return out
+}
+
+// Run writes the plan's file to dst. On failure nothing of it remains.
+func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, error) {
+	replace := keepExisting
+	if opt.Replace {
+		replace = replaceExisting
+	}
+	if err := checkDestination(dst, replace); err != nil {
+		return nil, err
+	}
+	s, err := newSink(dst, p.Place.Size)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{plan: p, sink: s, progress: opt.Progress, overflows: map[int]Overflow{}}
+	if err := r.all(ctx, cmp.Or(max(opt.Workers, 0), runtime.GOMAXPROCS(0))); err != nil {
+		return nil, errors.Join(err, s.abort())
+	}
+	found := r.found()
+	if len(found) > 0 && !opt.AllowOverflow {
+		return nil, errors.Join(&OverflowError{found}, s.abort())
+	}
+	if err := r.check(); err != nil {
+		return nil, errors.Join(err, s.abort())
+	}
+	if err := s.commit(replace); err != nil {
+		return nil, err
+	}
+	return &Result{Path: dst, Size: p.Place.Size, Overflows: found}, nil
+}
+
+// A run is one execution of a plan.
+type run struct {
+	plan     *Plan
+	sink     *sink
+	done     atomic.Int64
+	progress func(int64)
+
+	mu        sync.Mutex
+	overflows map[int]Overflow // by step
+}
+
+// all writes the header pieces and every tensor, and verifies the source's
+// digest beside it where there is one.
+func (r *run) all(ctx context.Context, workers int) error {
+	for _, piece := range r.plan.Place.Pieces {
+		if err := r.sink.write(piece.Bytes, piece.Off); err != nil {
+			return err
+		}
+		r.advance(int64(len(piece.Bytes)))
+	}
+	items := r.plan.items()
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range min(workers, max(len(items), 1)) {
+		g.Go(func() error {
+			w := worker{run: r}
+			for i := next.Add(1) - 1; i < int64(len(items)); i = next.Add(1) - 1 {
+				if err := ctx.Err(); err != nil {
+					return context.Cause(ctx)
+				}
+				if err := w.do(items[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if f, ok := r.plan.Source.weights(); ok {
+		g.Go(func() error { return f.Verify(ctx, nil) })
+	}
+	return g.Wait()
+}
+
+func (r *run) advance(n int64) {
+	done := r.done.Add(n)
+	if r.progress != nil {
+		r.progress(done)
+	}
+}
+
+// check parses what was written and compares it with the plan.
+func (r *run) check() error {
+	f, err := r.sink.reader()
+	if err != nil {
+		return &tensor.Error{Op: "check", File: r.sink.dst, Err: err}
+	}
+	return errors.Join(r.plan.Target.check(r.plan, f, r.plan.Place.Size), f.Release())
+}
+
+// found lists the overflows in the order of the plan.
+func (r *run) found() []Overflow {
+	var out []Overflow
+	for i := range r.plan.Steps {
+		if o, ok := r.overflows[i]; ok {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// A worker holds the buffers of one goroutine.
+type worker struct {
+	run      *run
+	src, dst []byte
+	scratch  []float32
+}
+
+// do writes one unit of work.
+func (w *worker) do(it item) error {
+	s := &w.run.plan.Steps[it.step]
+	from, _ := s.From.DType.Layout()
+	to, _ := s.To.DType.Layout()
+	srcOff, srcLen := it.lo/int64(from.Elems)*int64(from.Bytes), (it.hi-it.lo)/int64(from.Elems)*int64(from.Bytes)
+	dstOff, dstLen := s.Offset+it.lo/int64(to.Elems)*int64(to.Bytes), (it.hi-it.lo)/int64(to.Elems)*int64(to.Bytes)
+	defer w.run.advance(dstLen)
+	if s.From.DType == s.To.DType {
+		return w.copy(s, srcOff, dstOff, srcLen)
+	}
+	transcode, err := quantize.NewTranscoder(s.To.DType, s.From.DType)
+	if err != nil {
+		return err
+	}
+	w.src, w.dst = grow(w.src, srcLen), grow(w.dst, dstLen)
+	if len(w.scratch) < chunkElems {
+		w.scratch = make([]float32, chunkElems)
+	}
+	if err := s.From.ReadFull(w.src, srcOff); err != nil {
+		return err
+	}
+	if n := transcode(w.dst, w.src, w.scratch); n > 0 {
+		w.run.overflow(it, w.src, n)
+	}
+	return w.run.sink.write(w.dst, dstOff)
+}
+
+// grow returns a buffer of n bytes, b if it is large enough.
+func grow(b []byte, n int64) []byte {
+	if int64(cap(b)) >= n {
+		return b[:n]
+	}
+	return make([]byte, n)
+}
+
+// copy moves n bytes without looking at them: inside the kernel if the source
+// is a range of a file.
+func (w *worker) copy(s *Step, srcOff, dstOff, n int64) error {
+	if f, at, ok := fileRange(s.From.Data, srcOff); ok {
+		done := kernelCopy(w.run.sink.f, dstOff, f, at, n)
+		srcOff, dstOff, n = srcOff+done, dstOff+done, n-done
+	}
+	for n > 0 {
+		w.src = grow(w.src, min(n, 1<<20))
+		if err := s.From.ReadFull(w.src, srcOff); err != nil {
+			return err
+		}
+		if err := w.run.sink.write(w.src, dstOff); err != nil {
+			return err
+		}
+		k := int64(len(w.src))
+		srcOff, dstOff, n = srcOff+k, dstOff+k, n-k
+	}
+	return nil
+}
+
+// fileRange finds the file under sections of sections, and the place of off in it.
+func fileRange(r io.ReaderAt, off int64) (f *os.File, at int64, ok bool) {
+	for {
+		section, is := r.(*io.SectionReader)
+		if !is {
+			break
+		}
+		outer, start, _ := section.Outer()
+		r, off = outer, off+start
+	}
+	if file, is := r.(interface{ OS() *os.File }); is && file.OS() != nil {
+		return file.OS(), off, true
+	}
+	return nil, 0, false
+}
+
+// overflow records the values of one item that did not fit.
+func (r *run) overflow(it item, src []byte, n int) {
+	s := &r.plan.Steps[it.step]
+	first, value := firstLost(src, s)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o, seen := r.overflows[it.step]
+	o.Tensor, o.DType, o.Count = s.To.Name, s.To.DType, o.Count+int64(n)
+	if !seen || it.lo+first < o.First {
+		o.First, o.Value = it.lo+first, value
+	}
+	r.overflows[it.step] = o
+}
+
+// firstLost returns the index and value of the first element of src that does
+// not fit the step's stored type.
+func firstLost(src []byte, s *Step) (index int64, value float64) {
+	l, _ := s.From.DType.Layout()
+	to, _ := s.To.DType.Layout()
+	transcode, err := quantize.NewTranscoder(s.To.DType, s.From.DType)
+	if err != nil {
+		return 0, math.NaN()
+	}
+	one, scratch := make([]byte, to.Bytes), make([]float32, 1)
+	for i := range len(src) / l.Bytes {
+		elem := src[i*l.Bytes : (i+1)*l.Bytes]
+		if transcode(one, elem, scratch) > 0 {
+			return int64(i), quantize.Number(s.From.DType, elem)
+		}
+	}
+	return 0, math.NaN()
+}
+
+// String lists the steps, one a line, for a person who wants to know what will
+// happen.
+func (p *Plan) String() string {
+	var b strings.Builder
+	for _, s := range p.Steps {
+		fmt.Fprintf(&b, "%s → %s %v %v → %v at %d: %s\n", s.Source, s.To.Name, s.To.Shape, s.From.DType, s.To.DType, s.Offset, s.Why)
+	}
+	for _, d := range p.Dropped {
+		fmt.Fprintf(&b, "%s dropped: %s\n", d.Name, d.Why)
+	}
+	return b.String()
+}

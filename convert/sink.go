@@ -1,0 +1,142 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/smelt-project/smelt/internal/mapped"
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// ErrExists is returned when the destination is there already and may not be
+// replaced.
+var ErrExists = errors.New("already exists")
+
+// A sink is a file that becomes visible under its name only when it is complete.
+type sink struct {
+	dst string
+	f   *os.File
+	// publish gives the finished file its name, discard removes it.
+	publish func(replace replacement) error
+	discard func() error
+}
+
+// A replacement says whether a file of the destination's name may be replaced.
+type replacement int
+
+const (
+	keepExisting replacement = iota
+	replaceExisting
+)
+
+// checkDestination fails early if dst cannot be written.
+func checkDestination(dst string, r replacement) error {
+	fail := func(err error) error { return &tensor.Error{Op: "write", File: dst, Err: err} }
+	dir, err := os.Stat(filepath.Dir(dst))
+	if err != nil {
+		return fail(fmt.Errorf("folder %s: %w", filepath.Dir(dst), notFound(err)))
+	}
+	if !dir.IsDir() {
+		return fail(fmt.Errorf("%s is not a folder", filepath.Dir(dst)))
+	}
+	st, err := os.Stat(dst)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fail(err)
+	case !st.Mode().IsRegular():
+		return fail(errors.New("it is not a regular file"))
+	case r == keepExisting:
+		return fail(fmt.Errorf("%w; --force replaces it", ErrExists))
+	}
+	return nil
+}
+
+// newSink creates the file that will become dst, with room for size bytes.
+func newSink(dst string, size int64) (*sink, error) {
+	s, err := openSink(dst)
+	if err != nil {
+		return nil, &tensor.Error{Op: "write", File: dst, Err: err}
+	}
+	if err := reserve(s.f, size); err != nil {
+		return nil, errors.Join(&tensor.Error{Op: "write", File: dst,
+			Err: fmt.Errorf("no room for %s: %w", humanize.IBytes(uint64(size)), err)}, s.abort()) //nolint:gosec // a size is not negative
+	}
+	return s, nil
+}
+
+// write puts b at off.
+func (s *sink) write(b []byte, off int64) error {
+	if _, err := s.f.WriteAt(b, off); err != nil {
+		return &tensor.Error{Op: "write", File: s.dst, Offset: off, Err: err}
+	}
+	return nil
+}
+
+// commit makes the file durable and visible.
+func (s *sink) commit(r replacement) error {
+	err := s.f.Sync()
+	if err == nil {
+		err = s.publish(r)
+	}
+	if err == nil {
+		err = syncFolder(filepath.Dir(s.dst))
+	}
+	if err != nil {
+		return errors.Join(&tensor.Error{Op: "write", File: s.dst, Err: err}, s.abort())
+	}
+	return s.f.Close()
+}
+
+// abort removes what was written.
+func (s *sink) abort() error { return errors.Join(s.discard(), s.f.Close()) }
+
+// syncFolder makes a rename in dir durable. Some file systems cannot sync
+// folders; the rename is then as durable as they make it.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) {
+		return errors.Join(err, d.Close())
+	}
+	return d.Close()
+}
+
+// openNamed is the sink of systems without nameless files: a temporary file
+// beside the destination.
+func openNamed(dst string) (*sink, error) {
+	f, err := os.CreateTemp(filepath.Dir(dst), "."+filepath.Base(dst)+".smelt-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()), f.Close())
+	}
+	gone := false
+	return &sink{dst: dst, f: f, publish: func(r replacement) error {
+		if r == keepExisting { // a link fails if somebody else made the file meanwhile
+			if err := os.Link(f.Name(), dst); !errors.Is(err, errors.ErrUnsupported) {
+				return err
+			}
+		}
+		err := os.Rename(f.Name(), dst)
+		gone = err == nil
+		return err
+	}, discard: func() error {
+		if gone {
+			return nil
+		}
+		return os.Remove(f.Name())
+	}}, nil
+}
+
+// reader returns what was written so far, for the check before it is published.
+func (s *sink) reader() (*mapped.File, error) { return mapped.Own(s.f) }

@@ -1,0 +1,131 @@
+package convert
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/smelt-project/smelt/ggmlbin"
+	"github.com/smelt-project/smelt/gguf"
+	"github.com/smelt-project/smelt/quantize"
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// A Target is one kind of file that smelt writes.
+type Target struct {
+	Name string
+	Exts []string
+	// recipe returns the recipe to use where none is asked, and refuses one
+	// that no runtime of the format could run.
+	recipe func(asked *quantize.Recipe) (*quantize.Recipe, error)
+	// choose returns the stored type of a tensor.
+	choose func(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error)
+	// arrange fits a plan to the format before its places are fixed.
+	arrange func(p *Plan) error
+	place   func(p *Plan) (*tensor.Placement, error)
+	// check parses what was written and compares it with the plan.
+	check func(p *Plan, r io.ReaderAt, size int64) error
+}
+
+// targets is the table of output formats.
+var targets = []Target{
+	{
+		Name: "gguf", Exts: []string{".gguf"},
+		recipe:  func(asked *quantize.Recipe) (*quantize.Recipe, error) { return orKeep(asked) },
+		choose:  func(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error) { return r.Choose(info) },
+		arrange: func(*Plan) error { return nil },
+		place:   func(p *Plan) (*tensor.Placement, error) { return gguf.Place(p.Meta, p.infos()) },
+		check: func(p *Plan, r io.ReaderAt, size int64) error {
+			return gguf.Check(r, size, p.Meta, p.infos())
+		},
+	},
+	{
+		Name: "ggml", Exts: []string{".bin"},
+		recipe: ggmlRecipe, choose: chooseGGML, arrange: arrangeGGML,
+		place: func(p *Plan) (*tensor.Placement, error) { return ggmlbin.Place(p.ggml, p.infos()) },
+		check: func(p *Plan, r io.ReaderAt, size int64) error {
+			return ggmlbin.Check(r, size, p.ggml, p.infos())
+		},
+	},
+}
+
+// TargetFor returns the output format called name, or if that is empty the one
+// that dst's extension asks for.
+func TargetFor(dst, name string) (*Target, error) {
+	var known []string
+	for i := range targets {
+		t := &targets[i]
+		if name != "" && strings.EqualFold(name, t.Name) || name == "" && slices.Contains(t.Exts, strings.ToLower(filepath.Ext(dst))) {
+			return t, nil
+		}
+		known = append(known, fmt.Sprintf("%s (%s)", t.Name, strings.Join(t.Exts, " ")))
+	}
+	if name != "" {
+		return nil, fmt.Errorf("unknown output format %q; known: %s: %w", name, strings.Join(known, ", "), tensor.ErrUnsupported)
+	}
+	return nil, fmt.Errorf("the extension of %s names no output format; known: %s; or say --to: %w", dst, strings.Join(known, ", "), tensor.ErrUnsupported)
+}
+
+func orKeep(asked *quantize.Recipe) (*quantize.Recipe, error) {
+	if asked != nil {
+		return asked, nil
+	}
+	return quantize.ParseRecipe("keep")
+}
+
+// ggmlRecipe defaults to F16, as whisper.cpp's converter does.
+func ggmlRecipe(asked *quantize.Recipe) (*quantize.Recipe, error) {
+	if asked == nil || asked.Keep {
+		return quantize.ParseRecipe("f16")
+	}
+	if asked.Default == tensor.F32 {
+		return nil, fmt.Errorf("whisper.cpp cannot run a .bin of type f32: it wants the convolutions as F16 in every file (its im2col aborts otherwise) "+
+			"and loads F16 convolutions only beside F16, BF16 or quantized weights; use --type f16, or write .gguf to keep f32: %w", tensor.ErrUnsupported)
+	}
+	return asked, nil
+}
+
+// chooseGGML follows what whisper.cpp's loader demands of each tensor.
+func chooseGGML(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error) {
+	if info.Name == ggmlbin.FiltersName {
+		return tensor.F32, "goes into the header", nil
+	}
+	if l, _ := info.DType.Layout(); l.Kind != tensor.Float {
+		return info.DType, "kept as it is", nil
+	}
+	d, why := ggmlbin.TypeOf(info, r.Default)
+	return d, why, nil
+}
+
+// arrangeGGML makes the header of a ggml .bin: the filter bank leaves the
+// tensors, and the tensors follow the order of the source, as in the files that
+// whisper.cpp's own converter writes.
+func arrangeGGML(p *Plan) error {
+	if p.Arch != "whisper" {
+		return fmt.Errorf("a ggml .bin holds Whisper models only (this is %s); write .gguf: %w", p.Arch, tensor.ErrUnsupported)
+	}
+	var filters *tensor.Tensor
+	p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool {
+		if s.To.Name == ggmlbin.FiltersName {
+			filters = s.From
+			return true
+		}
+		return false
+	})
+	if filters == nil {
+		return fmt.Errorf("the model has no tensor %s: %w", ggmlbin.FiltersName, tensor.ErrNotFound)
+	}
+	order := map[string]int{}
+	for i, t := range p.Source.Model.Tensors() {
+		order[t.Name] = i
+	}
+	slices.SortStableFunc(p.Steps, func(a, b Step) int { return order[a.Source] - order[b.Source] })
+	for i := range p.Steps {
+		p.Steps[i].To.Shape = ggmlbin.ShapeOf(p.Steps[i].To)
+	}
+	h, err := ggmlbin.HeaderOf(p.Meta, filters, p.Recipe.GGMLFileType)
+	p.ggml = h
+	return err
+}
