@@ -1,0 +1,8 @@
+//go:build !unix
+
+package ollama
+
+import "io/fs"
+
+// ownerOf returns "": only Unix keeps a file's owner in its FileInfo.
+func ownerOf(fs.FileInfo) (owner, text string) { return "", "" }
