@@ -80,7 +80,7 @@ func compareTorchFile(t *testing.T, dir, name string) {
 func torchFiles(t *testing.T, version, py string) string {
 	t.Helper()
 	h := sha256.New()
-	for _, source := range []string{"make_torch_files.py", "torch_cases.py", "torch_expected.py"} {
+	for _, source := range []string{"make_torch_files.py", "torch_cases.py", "torch_checkpoints.py", "torch_expected.py", "torch_tensors.py"} {
 		h.Write(readFile(t, "peers", source))
 	}
 	dir := filepath.Join(cacheDir(), "torch-files", version+"-"+hex.EncodeToString(h.Sum(nil))[:12])

@@ -6,6 +6,7 @@
 Prints {"metadata": [{"key", "type", "value"}], "tensors": [{"name", "dtype", "shape" outermost first, "bytes",
 "offset", "sha256"}]} in file order. An array's type is "ARRAY:" and its items' type.
 """
+
 import hashlib
 import json
 import math
@@ -23,8 +24,14 @@ def metadata(field):
 
 
 def tensor(t):
-    return {"name": t.name, "dtype": t.tensor_type.name.lower(), "shape": [int(d) for d in reversed(t.shape)], "bytes": int(t.n_bytes),
-            "offset": int(t.data_offset), "sha256": hashlib.sha256(t.data.tobytes()).hexdigest()}
+    return {
+        "name": t.name,
+        "dtype": t.tensor_type.name.lower(),
+        "shape": [int(d) for d in reversed(t.shape)],
+        "bytes": int(t.n_bytes),
+        "offset": int(t.data_offset),
+        "sha256": hashlib.sha256(t.data.tobytes()).hexdigest(),
+    }
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 As `ollama create` does it (ollama manifest/, types/model/): blobs named by their digest, the manifest last. The model
 gets a template, a system prompt, parameters, a license and a conversation of its own, to be found again by a reader.
 """
+
 import hashlib
 import json
 import pathlib
@@ -17,8 +18,15 @@ SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 PARAMS = {"num_ctx": 2048, "stop": ["<|im_start|>", "<|im_end|>"], "temperature": 0.2, "top_p": 0.9}
 MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello! How can I help?"}]
 LICENSE = "Apache License, Version 2.0\n\nNo warranty.\n"
-CONFIG = {"model_format": "gguf", "model_family": "llama", "model_families": ["llama"], "model_type": "134.52M", "file_type": "Q4_1",
-          "architecture": "amd64", "os": "linux"}
+CONFIG = {
+    "model_format": "gguf",
+    "model_family": "llama",
+    "model_families": ["llama"],
+    "model_type": "134.52M",
+    "file_type": "Q4_1",
+    "architecture": "amd64",
+    "os": "linux",
+}
 MEDIA = "application/vnd.ollama.image."
 
 
@@ -42,15 +50,30 @@ class Store:
         model, _, tag = name.partition(":")
         path = self.manifests / "registry.ollama.ai" / "library" / model / (tag or "latest")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-                                    "config": config, "layers": layers}, separators=(",", ":")))
+        path.write_text(
+            json.dumps(
+                {
+                    "schemaVersion": 2,
+                    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+                    "config": config,
+                    "layers": layers,
+                },
+                separators=(",", ":"),
+            )
+        )
 
 
 def main(folder, gguf, name):
     store = Store(pathlib.Path(folder))
     compact = lambda v: json.dumps(v, separators=(",", ":")).encode()
-    layers = [store.put_file(MEDIA + "model", pathlib.Path(gguf)), store.put(MEDIA + "template", TEMPLATE.encode()), store.put(MEDIA + "system", SYSTEM.encode()),
-              store.put(MEDIA + "params", compact(PARAMS)), store.put(MEDIA + "messages", compact(MESSAGES)), store.put(MEDIA + "license", LICENSE.encode())]
+    layers = [
+        store.put_file(MEDIA + "model", pathlib.Path(gguf)),
+        store.put(MEDIA + "template", TEMPLATE.encode()),
+        store.put(MEDIA + "system", SYSTEM.encode()),
+        store.put(MEDIA + "params", compact(PARAMS)),
+        store.put(MEDIA + "messages", compact(MESSAGES)),
+        store.put(MEDIA + "license", LICENSE.encode()),
+    ]
     store.publish(name, store.put("application/vnd.docker.container.image.v1+json", compact(CONFIG)), layers)
 
 

@@ -8,6 +8,7 @@ DIR/NAME.pt (or .pkl, or a folder) and beside it NAME.json:
 DIR/index.json lists the names. Where PyTorch can read its own file back, the description is checked against that.
 Runs under PyTorch 1.13 and 2.x. The random generator is seeded by the name: the same version writes the same tensors.
 """
+
 import argparse
 import io
 import json
@@ -47,11 +48,13 @@ def save_buffer(obj, path):
 def save_plain(protocol):
     def save(obj, path):
         path.write_bytes(pickle.dumps(obj, protocol=protocol))
+
     return save
 
 
 def rezip(method, change=lambda name, data: data, add=()):
     """Write the archive once more with another tool: no alignment, and whatever method says."""
+
     def save(obj, path):
         b = io.BytesIO()
         torch.save(obj, b)
@@ -60,12 +63,15 @@ def rezip(method, change=lambda name, data: data, add=()):
                 dst.writestr(info.filename, change(info.filename, src.read(info)))
             for name, data in add:
                 dst.writestr(name, data)
+
     return save
 
 
 def save_big_endian(obj, path):
     """Swap each storage by its item size and say so in byteorder, as a big-endian machine's PyTorch writes it."""
-    items = [t.element_size() // (2 if t.is_complex() else 1) for t in obj.values()]     # storages are numbered in this order
+    items = [
+        t.element_size() // (2 if t.is_complex() else 1) for t in obj.values()
+    ]  # storages are numbered in this order
 
     def change(name, data):
         if name.endswith("/byteorder"):
@@ -73,7 +79,7 @@ def save_big_endian(obj, path):
         if "/data/" not in name or "/.data/" in name:
             return data
         item = items[int(name.rsplit("/", 1)[1])]
-        return b"".join(data[i:i + item][::-1] for i in range(0, len(data), item))
+        return b"".join(data[i : i + item][::-1] for i in range(0, len(data), item))
 
     rezip(zipfile.ZIP_STORED, change)(obj, path)
 
@@ -81,6 +87,7 @@ def save_big_endian(obj, path):
 def save_with(**settings):
     def save(obj, path):
         from torch.utils.serialization import config
+
         before = {k: getattr(config.save, k) for k in settings}
         try:
             for k, v in settings.items():
@@ -89,6 +96,7 @@ def save_with(**settings):
         finally:
             for k, v in before.items():
                 setattr(config.save, k, v)
+
     return save
 
 
@@ -98,12 +106,14 @@ def save_torchscript(obj, path):
 
 def save_distributed(obj, path):
     import torch.distributed.checkpoint as dcp
+
     dcp.save(obj, checkpoint_id=str(path))
 
 
 def save_distributed_ranks(obj, path):
     """Each of two processes writes its shards: even keys by rows, odd ones by columns, vectors whole."""
     import torch.multiprocessing as mp
+
     with tempfile.TemporaryDirectory() as meeting:
         mp.spawn(save_rank, args=(2, f"file://{meeting}/ranks", obj, str(path)), nprocs=2)
 
@@ -113,6 +123,7 @@ def save_rank(rank, ranks, meeting, obj, path):
     import torch.distributed.checkpoint as dcp
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=ranks)
     mesh = init_device_mesh("cpu", (ranks,))
     place = lambda i, t: Replicate() if t.dim() < 2 else Shard(i % 2)
@@ -149,9 +160,16 @@ def save_tar(obj, path):
     for number, key, t in tensors:
         pickle.dump((number, key, getattr(torch, t.type().split(".")[1])), heads, 2)
         heads.write(struct.pack(f"<ii{t.dim()}q{t.dim()}qq", t.dim(), 0, *t.shape, *t.stride(), t.storage_offset()))
-    info = pickle.dumps({"protocol_version": 1000, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}, 2)
+    info = pickle.dumps(
+        {"protocol_version": 1000, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}, 2
+    )
     with tarfile.open(path, "w:", format=tarfile.PAX_FORMAT) as tar:
-        for name, b in (("sys_info", info), ("pickle", body.getvalue()), ("tensors", heads.getvalue()), ("storages", data.getvalue())):
+        for name, b in (
+            ("sys_info", info),
+            ("pickle", body.getvalue()),
+            ("tensors", heads.getvalue()),
+            ("storages", data.getvalue()),
+        ):
             member = tarfile.TarInfo(name)
             member.size = len(b)
             tar.addfile(member, io.BytesIO(b))
@@ -170,8 +188,11 @@ def load_distributed(path):
     import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.format_utils import _EmptyStateDictLoadPlanner
     from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
+
     state = {}
-    _load_state_dict(state, storage_reader=dcp.FileSystemReader(str(path)), planner=_EmptyStateDictLoadPlanner(), no_dist=True)
+    _load_state_dict(
+        state, storage_reader=dcp.FileSystemReader(str(path)), planner=_EmptyStateDictLoadPlanner(), no_dist=True
+    )
     return state
 
 
@@ -189,8 +210,14 @@ CONTAINERS = {
     "torchscript": (".pt", save_torchscript, lambda path: torch.jit.load(str(path))),
     "distributed": ("", save_distributed, load_distributed),
     "distributed_2_ranks": ("", save_distributed_ranks, load_distributed),
-    **{f"protocol{p}": (".pt", lambda obj, path, p=p: save_zip(obj, path, pickle_protocol=p), load_torch) for p in range(6)},
-    **{f"protocol{p}_legacy": (".pt", lambda obj, path, p=p: save_legacy(obj, path, pickle_protocol=p), load_torch) for p in range(6)},
+    **{
+        f"protocol{p}": (".pt", lambda obj, path, p=p: save_zip(obj, path, pickle_protocol=p), load_torch)
+        for p in range(6)
+    },
+    **{
+        f"protocol{p}_legacy": (".pt", lambda obj, path, p=p: save_legacy(obj, path, pickle_protocol=p), load_torch)
+        for p in range(6)
+    },
     **{f"plain{p}": (".pkl", save_plain(p), load_pickle) for p in range(6)},
 }
 
@@ -207,12 +234,20 @@ def write(case, folder):
         again = torch_expected.describe(load(path))
         if again != (tensors, without_data):
             raise ValueError(f"PyTorch reads back something else:\n{differences(tensors, again[0])}")
-    description = {"file": path.name, "torch": torch.__version__, "tensors": tensors, "without_data": without_data, "may_refuse": case.may_refuse}
+    description = {
+        "file": path.name,
+        "torch": torch.__version__,
+        "tensors": tensors,
+        "without_data": without_data,
+        "may_refuse": case.may_refuse,
+    }
     (folder / (case.name + ".json")).write_text(json.dumps(description))
 
 
 def differences(want, got):
-    return "\n".join(f"  {n}: wrote {want.get(n)}, read {got.get(n)}" for n in sorted({*want, *got}) if want.get(n) != got.get(n))
+    return "\n".join(
+        f"  {n}: wrote {want.get(n)}, read {got.get(n)}" for n in sorted({*want, *got}) if want.get(n) != got.get(n)
+    )
 
 
 def main():

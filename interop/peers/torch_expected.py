@@ -4,6 +4,7 @@ SHA-256 of its elements, row-major and little-endian, worked out by PyTorch (and
 Names: dictionary keys and list indices joined by dots; attributes of objects by their names; the _parameters, _buffers
 and _modules levels of a torch.nn.Module are left out. A quantized or sparse tensor becomes its components.
 """
+
 import hashlib
 import sys
 
@@ -11,13 +12,33 @@ import numpy
 import torch
 
 DTYPES = {
-    "float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16",
-    "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
-    "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64",
-    "bool": "bool", "complex32": "c32", "complex64": "c64", "complex128": "c128",
-    "float8_e4m3fn": "f8_e4m3fn", "float8_e5m2": "f8_e5m2", "float8_e4m3fnuz": "f8_e4m3fnuz",
-    "float8_e5m2fnuz": "f8_e5m2fnuz", "float8_e8m0fnu": "f8_e8m0fnu", "float4_e2m1fn_x2": "f4_e2m1fn_x2",
-    "bits8": "bits8", "bits16": "bits16", "bits1x8": "bits1x8", "bits2x4": "bits2x4", "bits4x2": "bits4x2",
+    "float64": "f64",
+    "float32": "f32",
+    "float16": "f16",
+    "bfloat16": "bf16",
+    "int64": "i64",
+    "int32": "i32",
+    "int16": "i16",
+    "int8": "i8",
+    "uint8": "u8",
+    "uint16": "u16",
+    "uint32": "u32",
+    "uint64": "u64",
+    "bool": "bool",
+    "complex32": "c32",
+    "complex64": "c64",
+    "complex128": "c128",
+    "float8_e4m3fn": "f8_e4m3fn",
+    "float8_e5m2": "f8_e5m2",
+    "float8_e4m3fnuz": "f8_e4m3fnuz",
+    "float8_e5m2fnuz": "f8_e5m2fnuz",
+    "float8_e8m0fnu": "f8_e8m0fnu",
+    "float4_e2m1fn_x2": "f4_e2m1fn_x2",
+    "bits8": "bits8",
+    "bits16": "bits16",
+    "bits1x8": "bits1x8",
+    "bits2x4": "bits2x4",
+    "bits4x2": "bits4x2",
 }
 
 INTERNAL_ATTRIBUTES = {"_parameters", "_buffers", "_modules"}
@@ -27,12 +48,17 @@ def describe(obj):
     """Return {name: {"dtype", "shape", "sha256"}} and the names of tensors that have no elements anywhere (meta)."""
     tensors, without_data = {}, []
     for name, leaf in walk(obj, "", set()):
-        if isinstance(leaf, torch.Tensor) and leaf.device.type == "meta":
+        if isinstance(leaf, torch.Tensor) and (leaf.device.type == "meta" or wraps(leaf)):
             without_data.append(name)
             continue
         assert name not in tensors, f"two tensors are named {name}"
         tensors[name] = array(leaf) if isinstance(leaf, numpy.ndarray) else dense(leaf)
     return tensors, without_data
+
+
+def wraps(t):
+    """Whether t is a subclass that keeps its elements in attributes, as quantized and distributed ones do."""
+    return getattr(type(t), "__torch_dispatch__", None) is not torch.Tensor.__torch_dispatch__
 
 
 def walk(obj, prefix, above):
@@ -41,6 +67,8 @@ def walk(obj, prefix, above):
         obj = obj.value
     if isinstance(obj, torch.Tensor):
         yield from components(obj, prefix)
+        for key, value in getattr(obj, "__dict__", {}).items():
+            yield from walk(value, f"{prefix}.{key}", above)
         return
     if isinstance(obj, numpy.ndarray):
         if obj.dtype.kind in "fiubc":
@@ -65,7 +93,7 @@ def children(obj):
     if hasattr(obj, "__dict__") and not isinstance(obj, type) and not callable(getattr(obj, "__code__", None)):
         for key, value in vars(obj).items():
             if key == "_metadata":
-                continue        # of an OrderedDict that is a state_dict: module versions
+                continue  # of an OrderedDict that is a state_dict: module versions
             yield "" if key in INTERNAL_ATTRIBUTES else key, value
 
 

@@ -5,6 +5,7 @@
 
 RESULT: {"segments_10ms": [[start, end, text]]}. It is a file of its own because the library logs to standard output.
 """
+
 import json
 import pathlib
 import sys
