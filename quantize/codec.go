@@ -82,20 +82,46 @@ func encodeF32(dst []byte, src []float32) int {
 func decodeF16(dst []float32, src []byte) {
 	src = src[:2*len(dst)]
 	for i := range dst {
-		dst[i] = math.Float32frombits(f16Bits(binary.LittleEndian.Uint16(src[2*i:])))
+		h := binary.LittleEndian.Uint16(src[2*i:])
+		if e := h & 0x7c00; e != 0 && e != 0x7c00 { // normal
+			dst[i] = math.Float32frombits(uint32(h&0x8000)<<16 | uint32(h&0x7fff)<<13 + (127-15)<<23)
+			continue
+		}
+		dst[i] = math.Float32frombits(f16Bits(h))
 	}
 }
 
 func encodeF16(dst []byte, src []float32) (overflows int) {
 	dst = dst[:2*len(src)]
 	for i, x := range src {
-		h := toF16(math.Float32bits(x))
-		if h&0x7fff == 0x7c00 && !math.IsInf(float64(x), 0) {
-			overflows++
-		}
+		h, lost := halfOf(math.Float32bits(x))
+		overflows += lost
 		binary.LittleEndian.PutUint16(dst[2*i:], h)
 	}
 	return overflows
+}
+
+// halfOf is toF16 with its ordinary case small enough to be inlined. lost is 1
+// if a finite value became infinite.
+func halfOf(u uint32) (h uint16, lost int) {
+	if u&0x7fffffff-f16MinNormal < f16Safe-f16MinNormal {
+		return uint16(u>>16&0x8000 | (u&0x7fffffff+0xfff+u>>13&1-(127-15)<<23)>>13), 0 //nolint:gosec // 16 bits
+	}
+	return rareHalf(u)
+}
+
+const (
+	f16MinNormal = 0x38800000 // float32 bits of 2⁻¹⁴
+	f16Safe      = 0x477f0000 // of 65280: from here on a value may round to infinity
+)
+
+//go:noinline
+func rareHalf(u uint32) (h uint16, lost int) {
+	h = toF16(u)
+	if h&0x7fff == 0x7c00 && u&0x7fffffff != 0x7f800000 {
+		lost = 1
+	}
+	return h, lost
 }
 
 // f16Bits returns the float32 bits of the IEEE half h. NaN payloads are kept.
@@ -145,8 +171,9 @@ func decodeBF16(dst []float32, src []byte) {
 func encodeBF16(dst []byte, src []float32) (overflows int) {
 	dst = dst[:2*len(src)]
 	for i, x := range src {
-		h := toBF16(math.Float32bits(x))
-		if h&0x7fff == 0x7f80 && !math.IsInf(float64(x), 0) {
+		u := math.Float32bits(x)
+		h := toBF16(u)
+		if h&0x7fff == 0x7f80 && u&0x7fffffff != 0x7f800000 {
 			overflows++
 		}
 		binary.LittleEndian.PutUint16(dst[2*i:], h)

@@ -74,16 +74,37 @@ func NewTranscoder(to, from tensor.DType) (Transcoder, error) {
 	}, nil
 }
 
-// f32ToF16 is decodeF32 and encodeF16 in one pass over the bytes.
+// f32ToF16 is decodeF32 and encodeF16 in one pass over the bytes, four elements
+// at a time as long as all four are in the ordinary range.
 func f32ToF16(dst, src []byte) (overflows int) {
-	n := len(src) / 4
-	src, dst = src[:4*n], dst[:2*n]
-	for i := range n {
-		u := binary.LittleEndian.Uint32(src[4*i:])
-		h := toF16(u)
-		if h&0x7fff == 0x7c00 && u&0x7fffffff != 0x7f800000 {
-			overflows++
+	for len(src) >= 16 && len(dst) >= 8 {
+		s := (*[16]byte)(src)
+		a, b := binary.LittleEndian.Uint64(s[:8]), binary.LittleEndian.Uint64(s[8:])
+		w0, ok0 := plainHalf(uint32(a))
+		w1, ok1 := plainHalf(uint32(a >> 32))
+		w2, ok2 := plainHalf(uint32(b))
+		w3, ok3 := plainHalf(uint32(b >> 32))
+		if ok0&ok1&ok2&ok3>>31 != 0 {
+			binary.LittleEndian.PutUint64(dst[:8], w0|w1<<16|w2<<32|w3<<48)
+		} else {
+			overflows += f32ToF16One(dst[:8], s[:])
 		}
+		src, dst = src[16:], dst[8:]
+	}
+	return overflows + f32ToF16One(dst, src)
+}
+
+// plainHalf rounds the float32 bits u to a half; ok has its top bit set if u is
+// in the range of normal halves, elsewhere h means nothing.
+func plainHalf(u uint32) (h uint64, ok uint32) {
+	m := u & 0x7fffffff
+	return uint64(u>>16&0x8000 | (m+0xfff+m>>13&1-(127-15)<<23)>>13&0x7fff), (m - f16MinNormal - (f16Safe - f16MinNormal)) & ^(m - f16MinNormal)
+}
+
+func f32ToF16One(dst, src []byte) (overflows int) {
+	for i := range len(src) / 4 {
+		h, lost := halfOf(binary.LittleEndian.Uint32(src[4*i:]))
+		overflows += lost
 		binary.LittleEndian.PutUint16(dst[2*i:], h)
 	}
 	return overflows
