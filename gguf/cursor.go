@@ -1,10 +1,10 @@
 package gguf
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
+	"math/bits"
 
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -23,8 +23,8 @@ type cursor struct {
 	r     io.ReaderAt
 	size  int64 // of the file
 	file  string
-	order binary.ByteOrder
-	width int // bytes of a count or length: 4 in version 1, 8 since
+	swap  bool // numbers are big-endian
+	width int  // bytes of a count or length: 4 in version 1, 8 since
 
 	op     string // what is being read
 	tensor string // which tensor it belongs to, "" for none
@@ -38,7 +38,7 @@ type cursor struct {
 }
 
 func newCursor(r io.ReaderAt, size int64, file string) *cursor {
-	return &cursor{r: r, size: size, file: file, order: binary.LittleEndian, width: 8, grow: firstWindow}
+	return &cursor{r: r, size: size, file: file, width: 8, grow: firstWindow}
 }
 
 // at returns the offset in the file of the next byte.
@@ -48,20 +48,29 @@ func (c *cursor) at() int64 { return c.base + int64(c.pos) }
 func (c *cursor) left() int64 { return c.size - c.at() }
 
 // fail records a failure at an offset of the file unless there was one before.
+// It empties the window, so that nothing is read from then on.
 func (c *cursor) fail(at int64, class error, format string, args ...any) {
-	if c.err == nil {
-		c.err = &tensor.Error{Op: c.op, File: c.file, Tensor: c.tensor, Offset: at,
-			Err: fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), class)}
-	}
+	c.wrap(at, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), class))
 }
 
-// need makes the window hold the next n bytes and reports whether it does.
+// wrap records err, which says its own class, as fail does.
+func (c *cursor) wrap(at int64, err error) {
+	if c.err == nil {
+		c.err = &tensor.Error{Op: c.op, File: c.file, Tensor: c.tensor, Offset: at, Err: err}
+	}
+	c.base, c.pos, c.buf, c.chars = c.at(), 0, nil, ""
+}
+
+// need makes the window hold the next n bytes, more than none, and reports
+// whether it does.
 func (c *cursor) need(n int64) bool {
+	return int64(len(c.buf)-c.pos) >= n || c.advance(n)
+}
+
+// advance moves the window if the file has n more bytes.
+func (c *cursor) advance(n int64) bool {
 	if c.err != nil {
 		return false
-	}
-	if int64(len(c.buf)-c.pos) >= n {
-		return true
 	}
 	if n > c.left() {
 		c.fail(c.at(), tensor.ErrCorrupt, "needs %d bytes, file has %d left; it may be cut short", n, c.left())
@@ -84,51 +93,55 @@ func (c *cursor) fill(n int64) bool {
 		if err == nil || err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		at := c.base
-		c.buf, c.chars = nil, ""
-		c.fail(at+int64(got), err, "got %d of %d bytes", got, want)
+		c.fail(c.base+int64(got), err, "got %d of %d bytes", got, want)
 		return false
 	}
 	c.chars = string(c.buf)
 	return true
 }
 
-// take returns the next n bytes, valid until the next call, or nil.
-func (c *cursor) take(n int) []byte {
-	if !c.need(int64(n)) {
-		return nil
-	}
-	b := c.buf[c.pos : c.pos+n]
-	c.pos += n
-	return b
-}
-
 func (c *cursor) u8() uint8 {
-	if b := c.take(1); b != nil {
-		return b[0]
+	if !c.need(1) {
+		return 0
 	}
-	return 0
+	c.pos++
+	return c.buf[c.pos-1]
 }
 
 func (c *cursor) u16() uint16 {
-	if b := c.take(2); b != nil {
-		return c.order.Uint16(b)
+	if !c.need(2) {
+		return 0
 	}
-	return 0
+	v := le.Uint16(c.buf[c.pos:])
+	c.pos += 2
+	if c.swap {
+		v = bits.ReverseBytes16(v)
+	}
+	return v
 }
 
 func (c *cursor) u32() uint32 {
-	if b := c.take(4); b != nil {
-		return c.order.Uint32(b)
+	if !c.need(4) {
+		return 0
 	}
-	return 0
+	v := le.Uint32(c.buf[c.pos:])
+	c.pos += 4
+	if c.swap {
+		v = bits.ReverseBytes32(v)
+	}
+	return v
 }
 
 func (c *cursor) u64() uint64 {
-	if b := c.take(8); b != nil {
-		return c.order.Uint64(b)
+	if !c.need(8) {
+		return 0
 	}
-	return 0
+	v := le.Uint64(c.buf[c.pos:])
+	c.pos += 8
+	if c.swap {
+		v = bits.ReverseBytes64(v)
+	}
+	return v
 }
 
 func (c *cursor) i8() int8     { return int8(c.u8()) }   //nolint:gosec // same bits
@@ -171,10 +184,11 @@ func (c *cursor) count(what string, least int) int {
 func (c *cursor) text(what string, limit int) string {
 	at := c.at()
 	n := c.length()
-	if c.err == nil && n > uint64(limit) { //nolint:gosec // limits are constants
+	if n > uint64(limit) { //nolint:gosec // limits are constants
 		c.fail(at, tensor.ErrTooLarge, "%s is %d bytes long, the limit is %d", what, n, limit)
+		return ""
 	}
-	if !c.need(int64(n)) { //nolint:gosec // at most limit, or the cursor has failed
+	if n == 0 || !c.need(int64(n)) { //nolint:gosec // at most limit, or the window is empty
 		return ""
 	}
 	s := c.chars[c.pos : c.pos+int(n)] //nolint:gosec // the window holds n bytes

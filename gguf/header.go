@@ -60,14 +60,20 @@ func ReadHeader(r io.ReaderAt, size int64, file string) (*Header, error) {
 // preamble reads the magic and the version, which tells the byte order: a
 // version number never fills its upper half (ggml/src/gguf.cpp).
 func (c *cursor) preamble(h *Header) {
-	if magic := c.take(len(Magic)); magic != nil && string(magic) != Magic {
-		c.fail(0, tensor.ErrCorrupt, "starts with %q, a GGUF file with %q", magic, Magic)
+	if !c.need(8) {
+		return
 	}
+	if magic := c.chars[:len(Magic)]; magic != Magic {
+		c.fail(0, tensor.ErrCorrupt, "starts with %q, a GGUF file with %q", magic, Magic)
+		return
+	}
+	c.pos = len(Magic)
 	at := c.at()
 	v := c.u32()
+	h.Order = binary.LittleEndian
 	if v&0xffff == 0 && v != 0 {
 		v = bits.ReverseBytes32(v)
-		c.order = binary.BigEndian
+		c.swap, h.Order = true, binary.BigEndian
 	}
 	if c.err == nil && (v == 0 || v > version) {
 		c.fail(at, tensor.ErrUnsupported, "version %d, smelt reads 1 to %d", v, version)
@@ -75,7 +81,7 @@ func (c *cursor) preamble(h *Header) {
 	if v == 1 {
 		c.width = 4
 	}
-	h.Version, h.Order = v, c.order
+	h.Version = v
 }
 
 // meta reads n keys and their values.
@@ -139,13 +145,6 @@ func (c *cursor) entry() Entry {
 		c.wrap(e.Row, err)
 	}
 	return e
-}
-
-// wrap records err, which says its own class.
-func (c *cursor) wrap(at int64, err error) {
-	if c.err == nil {
-		c.err = &tensor.Error{Op: c.op, File: c.file, Tensor: c.tensor, Offset: at, Err: err}
-	}
 }
 
 // shape reads a rank and as many dimensions, the fastest first.

@@ -86,53 +86,52 @@ func putString(b []byte, s string) []byte {
 	return append(le.AppendUint64(b, uint64(len(s))), s...)
 }
 
-// valueTypeOf reads a type id.
-func (c *cursor) valueTypeOf(key string) *valueType {
-	at := c.at()
-	id := c.u32()
-	for i := range valueTypes {
-		if valueTypes[i].id == id {
-			return &valueTypes[i]
-		}
-	}
-	switch {
-	case c.err != nil:
-	case id == arrayID:
-		c.fail(at, tensor.ErrUnsupported, "key %q: array of arrays", key)
-	default:
-		c.fail(at, tensor.ErrCorrupt, "key %q: value type %d, the format knows 0 to 12", key, id)
-	}
-	return nil
-}
-
 // value reads the type and the value of key.
 func (c *cursor) value(key string) any {
-	if c.need(4) && c.order.Uint32(c.buf[c.pos:]) == arrayID {
-		c.pos += 4
+	at := c.at()
+	id := c.u32()
+	if id == arrayID {
 		return c.array(key)
 	}
-	if t := c.valueTypeOf(key); t != nil {
+	if t := c.typeOf(key, id, at); t != nil {
 		return t.one(c)
 	}
 	return nil
 }
 
+// array reads the type of elements, their number and the elements.
 func (c *cursor) array(key string) any {
-	t := c.valueTypeOf(key)
+	at := c.at()
+	id := c.u32()
+	if id == arrayID {
+		c.fail(at, tensor.ErrUnsupported, "key %q: array of arrays, which llama.cpp does not read either", key)
+	}
+	t := c.typeOf(key, id, at)
 	if t == nil {
 		return nil
 	}
-	at := c.at()
 	least := t.size
 	if least == 0 {
 		least = c.width
 	}
+	at = c.at()
 	n := c.count("elements", least)
 	if n > maxArray {
 		c.fail(at, tensor.ErrTooLarge, "key %q: %d elements, the limit is %d", key, n, maxArray)
 		return nil
 	}
 	return t.many(c, n)
+}
+
+// typeOf returns the type id, which stands at an offset of the file.
+func (c *cursor) typeOf(key string, id uint32, at int64) *valueType {
+	for i := range valueTypes {
+		if valueTypes[i].id == id {
+			return &valueTypes[i]
+		}
+	}
+	c.fail(at, tensor.ErrCorrupt, "key %q: value type %d, the format knows 0 to 12", key, id)
+	return nil
 }
 
 // putValue appends the type and the value v.
