@@ -1,15 +1,12 @@
 package convert
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,6 +58,7 @@ func (e *OverflowError) Error() string {
 type Result struct {
 	Path      string
 	Size      int64
+	Also      []string   // further files that were written beside it
 	Overflows []Overflow // only with AllowOverflow
 }
 
@@ -94,13 +92,10 @@ func (p *Plan) items() []item {
 	return out
 }
 
-// Run writes the plan's file to dst. On failure nothing of it remains.
+// Run writes the plan's file to dst, and what belongs beside it. On failure
+// nothing of it remains.
 func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, error) {
-	replace := keepExisting
-	if opt.Replace {
-		replace = replaceExisting
-	}
-	if err := checkDestination(dst, replace); err != nil {
+	if err := p.Source.checkAll(dst, opt.replacement()); err != nil {
 		return nil, err
 	}
 	s, err := newSink(dst, p.Place.Size)
@@ -108,7 +103,7 @@ func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, er
 		return nil, err
 	}
 	r := &run{plan: p, sink: s, progress: opt.Progress, overflows: map[int]Overflow{}}
-	if err := r.all(ctx, cmp.Or(max(opt.Workers, 0), runtime.GOMAXPROCS(0))); err != nil {
+	if err := r.all(ctx, opt.workers()); err != nil {
 		return nil, errors.Join(err, s.abort())
 	}
 	found := r.found()
@@ -118,10 +113,11 @@ func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, er
 	if err := r.check(); err != nil {
 		return nil, errors.Join(err, s.abort())
 	}
-	if err := s.commit(replace); err != nil {
+	if err := s.commit(opt.replacement()); err != nil {
 		return nil, err
 	}
-	return &Result{Path: dst, Size: p.Place.Size, Overflows: found}, nil
+	also, err := p.Source.writeCompanions(dst, opt.replacement())
+	return &Result{Path: dst, Size: p.Place.Size, Also: also, Overflows: found}, err
 }
 
 // A run is one execution of a plan.
