@@ -2,7 +2,8 @@
 SHA-256 of its elements, row-major and little-endian, worked out by PyTorch (and numpy) alone.
 
 Names: dictionary keys and list indices joined by dots; attributes of objects by their names; the _parameters, _buffers
-and _modules levels of a torch.nn.Module are left out. A quantized or sparse tensor becomes its components.
+and _modules levels of a torch.nn.Module are left out; a lone tensor is called tensor. A quantized or sparse tensor
+becomes its components.
 """
 
 import hashlib
@@ -48,6 +49,7 @@ def describe(obj):
     """Return {name: {"dtype", "shape", "sha256"}} and the names of tensors that have no elements anywhere (meta)."""
     tensors, without_data = {}, []
     for name, leaf in walk(obj, "", set()):
+        name = name or "tensor"
         if isinstance(leaf, torch.Tensor) and (leaf.device.type == "meta" or wraps(leaf)):
             without_data.append(name)
             continue
