@@ -2,7 +2,9 @@ package convert
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"regexp"
@@ -23,7 +25,8 @@ type layout struct {
 // layouts is tried in order.
 var layouts = []layout{
 	{"PyTorch distributed checkpoint", matching(regexp.MustCompile(`^\.metadata$|\.distcp$`), ".metadata"), readDistributed},
-	{"Hugging Face pytorch_model shards", matching(regexp.MustCompile(`^pytorch_model(-\d{5}-of-\d{5})?\.bin$`), ""), readShards},
+	{"Hugging Face safetensors", matching(regexp.MustCompile(`^model(-\d{5}-of-\d{5})?\.safetensors$`), ""), readShards("model", ".safetensors")},
+	{"Hugging Face pytorch_model", matching(regexp.MustCompile(`^pytorch_model(-\d{5}-of-\d{5})?\.bin$`), ""), readShards("pytorch_model", ".bin")},
 	{"Meta consolidated ranks", matching(regexp.MustCompile(`^consolidated\.\d\d\.pth$`), ""), readRanks},
 }
 
@@ -80,60 +83,84 @@ func first(models []*tensor.Model) *tensor.Model {
 	return models[0]
 }
 
-// readShards joins files that hold different tensors, and compares them with
-// the index beside them if there is one.
-func readShards(f *folder, parts []string, opt OpenOptions) (*tensor.Model, error) {
-	if slices.Contains(parts, "pytorch_model.bin") && len(parts) > 1 {
-		return nil, &tensor.Error{Op: "open", File: f.dir, Err: fmt.Errorf("both pytorch_model.bin and %d shards are here, remove one: %w",
-			len(parts)-1, tensor.ErrCorrupt)}
+// readShards returns a reader that joins files NAME-0000i-of-0000n.EXT, which
+// hold different tensors, and compares them with NAME.EXT.index.json if that is
+// beside them.
+func readShards(name, ext string) func(*folder, []string, OpenOptions) (*tensor.Model, error) {
+	return func(f *folder, parts []string, opt OpenOptions) (*tensor.Model, error) {
+		if slices.Contains(parts, name+ext) && len(parts) > 1 {
+			return nil, &tensor.Error{Op: "open", File: f.dir, Err: fmt.Errorf("both %s and %d shards are here, remove one: %w",
+				name+ext, len(parts)-1, tensor.ErrCorrupt)}
+		}
+		if err := f.checkComplete(parts, name+"-%05d-of-%05d"+ext); err != nil {
+			return nil, err
+		}
+		index, err := f.shardIndex(name+ext+".index.json", parts)
+		if err != nil {
+			return nil, err
+		}
+		models, err := readParts(f, parts, opt)
+		if err != nil {
+			return nil, err
+		}
+		return f.join(models, parts, index)
 	}
-	index, err := f.shardIndex(parts)
-	if err != nil {
-		return nil, err
-	}
-	models, err := readParts(f, parts, opt)
-	if err != nil {
-		return nil, err
-	}
+}
+
+// join makes one model of shards. index maps names to files, nil if unknown.
+func (f *folder) join(models []*tensor.Model, parts []string, index map[string]string) (*tensor.Model, error) {
 	var all []*tensor.Tensor
 	var meta tensor.Meta
 	var notes []string
+	found := 0
 	for i, m := range models {
 		for _, t := range m.Tensors() {
-			if want, ok := index[t.Name]; index != nil && (!ok || want != parts[i]) {
+			if want, ok := index[t.Name]; ok && want == parts[i] {
+				found++
+			} else if index != nil {
 				return nil, &tensor.Error{Op: "open", File: f.path(parts[i]), Tensor: t.Name,
 					Err: fmt.Errorf("the index says %q, found in %q: %w", want, parts[i], tensor.ErrCorrupt)}
 			}
-			delete(index, t.Name)
 		}
 		all = append(all, m.Tensors()...)
 		meta = meta.With(m.Meta.All()...)
 		notes = append(notes, m.Notes...)
-	}
-	if len(index) > 0 {
-		missing := slices.Sorted(maps.Keys(index))
-		return nil, &tensor.Error{Op: "open", File: f.path(index[missing[0]]), Tensor: missing[0],
-			Err: fmt.Errorf("the index lists it but the file does not hold it (%d such tensors): %w", len(missing), tensor.ErrNotFound)}
 	}
 	m, err := tensor.NewModel(models[0].Format, meta, all)
 	if err != nil {
 		return nil, err
 	}
 	m.Notes = notes
+	if found < len(index) {
+		return nil, f.missing(m, index)
+	}
 	return m, nil
 }
 
-// shardIndex returns the file of each tensor according to
-// pytorch_model.bin.index.json, nil if there is none, and checks that parts is
-// complete.
-func (f *folder) shardIndex(parts []string) (map[string]string, error) {
-	path := f.path("pytorch_model.bin.index.json")
+// missing names the first tensor of the index that m lacks.
+func (f *folder) missing(m *tensor.Model, index map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(index)) {
+		if m.Tensor(name) == nil {
+			return &tensor.Error{Op: "open", File: f.path(index[name]), Tensor: name,
+				Err: fmt.Errorf("the index lists it but the file does not hold it: %w", tensor.ErrNotFound)}
+		}
+	}
+	return nil
+}
+
+// shardIndex returns the file of each tensor according to the index called
+// name, nil if there is none.
+func (f *folder) shardIndex(name string, parts []string) (map[string]string, error) {
+	path := f.path(name)
 	fail := func(err error) (map[string]string, error) {
 		return nil, &tensor.Error{Op: "read index", File: path, Err: err}
 	}
 	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil, checkComplete(f, parts)
+		return fail(err)
 	}
 	if st.Size() > maxIndex {
 		return fail(fmt.Errorf("%d bytes, at most %d are read: %w", st.Size(), maxIndex, tensor.ErrTooLarge))
@@ -162,15 +189,16 @@ func (f *folder) shardIndex(parts []string) (map[string]string, error) {
 // maxIndex bounds the index of shards: a million tensors of 60 bytes.
 const maxIndex = 256 << 20
 
-// checkComplete fails if a shard of a set without an index is missing.
-func checkComplete(f *folder, parts []string) error {
+// checkComplete fails if a shard of a set is missing; pattern formats a
+// shard's number and the length of the set.
+func (f *folder) checkComplete(parts []string, pattern string) error {
 	for i, p := range parts {
 		var no, of int
-		if _, err := fmt.Sscanf(p, "pytorch_model-%05d-of-%05d.bin", &no, &of); err != nil {
-			return nil // pytorch_model.bin alone
+		if _, err := fmt.Sscanf(p, pattern, &no, &of); err != nil {
+			return nil // one file without a number
 		}
 		if no != i+1 || of != len(parts) {
-			return &tensor.Error{Op: "open", File: f.dir, Err: fmt.Errorf("%s is one of %d shards, %d are in the folder: %w", p, of, len(parts), tensor.ErrNotFound)}
+			return &tensor.Error{Op: "open", File: f.dir, Err: fmt.Errorf("%s is one of %d shards, the folder has %d: %w", p, of, len(parts), tensor.ErrNotFound)}
 		}
 	}
 	return nil

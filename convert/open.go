@@ -19,6 +19,7 @@ import (
 	"github.com/smelt-project/smelt/gguf"
 	"github.com/smelt-project/smelt/ollama"
 	"github.com/smelt-project/smelt/pickle"
+	"github.com/smelt-project/smelt/safetensors"
 	"github.com/smelt-project/smelt/tensor"
 )
 
@@ -90,6 +91,9 @@ var formats = []format{
 	}), true},
 	{"PyTorch", pickle.Match, readWith(func(r io.ReaderAt, size int64, path string, opt OpenOptions) (*tensor.Model, error) {
 		return pickle.Read(r, size, path, opt.Pickle)
+	}), false},
+	{"safetensors", safetensors.Match, readWith(func(r io.ReaderAt, size int64, path string, _ OpenOptions) (*tensor.Model, error) {
+		return safetensors.Read(r, size, path)
 	}), false},
 }
 
@@ -230,10 +234,7 @@ func (f *folder) whyNoModel(names []string) error {
 	if st, err := os.Stat(f.path("manifests")); err == nil && st.IsDir() {
 		return fmt.Errorf("this is an Ollama models directory: name a model in it as ollama:NAME with --ollama-dir %s: %w", f.dir, tensor.ErrUnsupported)
 	}
-	if slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".safetensors") }) {
-		return fmt.Errorf("the folder holds .safetensors, which are not read yet; pytorch_model*.bin are: %w", tensor.ErrUnsupported)
-	}
-	return fmt.Errorf("no model in this folder (looked for GGUF, ggml .bin, PyTorch checkpoints and their shards among %d files): %w", len(names), tensor.ErrNotFound)
+	return fmt.Errorf("no model in this folder (looked for GGUF, ggml .bin, PyTorch and safetensors files among %d): %w", len(names), tensor.ErrNotFound)
 }
 
 // configNames are the configuration files that are looked for beside a model.

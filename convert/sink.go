@@ -123,7 +123,12 @@ func openNamed(dst string) (*sink, error) {
 	gone := false
 	return &sink{dst: dst, f: f, publish: func(r replacement) error {
 		if r == keepExisting { // a link fails if somebody else made the file meanwhile
-			if err := os.Link(f.Name(), dst); !errors.Is(err, errors.ErrUnsupported) {
+			err := os.Link(f.Name(), dst)
+			if err == nil {
+				gone = true
+				return os.Remove(f.Name())
+			}
+			if !errors.Is(err, errors.ErrUnsupported) {
 				return err
 			}
 		}
