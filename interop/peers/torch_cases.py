@@ -35,6 +35,7 @@ from torch_tensors import (
     numpy_values,
     of_2017,
     of_every_rank,
+    packed,
     quantized,
     rebuilt,
     rebuilt_csr,
@@ -126,11 +127,8 @@ CASES = [
     Case("numpy", numpy_values),
     Case("numpy_protocol4", numpy_values, save="protocol4"),
     Case("numpy_protocol5", numpy_values, save="protocol5"),
-    Case(
-        "quantized_4bit",
-        lambda: {"w": torch.quantize_per_channel(normal(3, 8), torch.rand(3) + 0.1, torch.rand(3), 0, torch.quint4x2)},
-        may_refuse="two values a byte have no dtype outside PyTorch",
-    ),
+    Case("quantized_4bit", lambda: {"w": packed(torch.quint4x2)}),
+    Case("quantized_2bit", lambda: {"w": packed(torch.quint2x4)}),
     Case(
         "protocol0",
         small_floats,

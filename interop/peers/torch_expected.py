@@ -42,6 +42,9 @@ DTYPES = {
     "bits4x2": "bits4x2",
 }
 
+# Several values a byte, first value in the lowest bits: the shape counts values, the digest is of the bytes.
+PACKED = {torch.quint4x2: "quint4x2", torch.quint2x4: "quint2x4"}
+
 INTERNAL_ATTRIBUTES = {"_parameters", "_buffers", "_modules"}
 
 
@@ -102,7 +105,7 @@ def children(obj):
 def components(t, name):
     """Split a composite tensor into the dense ones that hold its data."""
     if t.is_quantized:
-        yield name, t.int_repr()
+        yield name, t if t.dtype in PACKED else t.int_repr()
         if t.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
             yield name + ".scales", torch.tensor([t.q_scale()], dtype=torch.float64)
             yield name + ".zero_points", torch.tensor([t.q_zero_point()], dtype=torch.int64)
@@ -129,6 +132,8 @@ def components(t, name):
 
 def dense(t):
     t = t.detach()
+    if t.dtype in PACKED:
+        return entry(PACKED[t.dtype], t.shape, raw_bytes(t.int_repr()))
     for bit in ("resolve_conj", "resolve_neg"):
         t = getattr(t, bit)()
     t = t.contiguous()

@@ -135,6 +135,10 @@ def quantized():
     }
 
 
+def packed(dtype):
+    return torch.quantize_per_channel(normal(3, 8), torch.rand(3) + 0.1, torch.rand(3), 0, dtype)
+
+
 def grid():
     return torch.tensor([[0.0, 1, 0, 2], [0, 0, 0, 0], [3, 0, 0, 4], [0, 0, 5, 0]])
 
