@@ -1,0 +1,246 @@
+package pickle
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// An Audit is what one pickle would do, found without doing it.
+type Audit struct {
+	Size     int64    // bytes up to and including STOP; of a refused pickle: up to the refused instruction
+	Protocol int      // as the pickle declares it; 0 if it declares none
+	Opcodes  int      // instructions
+	Globals  []Global // in order of first appearance; those of pickles inside byte strings follow
+	// Err says why the pickle must not be built; nil if it may be. What came
+	// before the place of the error is reported all the same.
+	Err error
+
+	payloads []payload // byte strings that a call would unpickle
+}
+
+// audit walks the pickle at the start of b. It reads b only; the time it takes
+// is linear in the size of the pickle.
+func audit(b []byte, lim Limits) *Audit {
+	lim = lim.withDefaults()
+	return auditAt(b, lim, newNest(lim))
+}
+
+// An entry is a global while the walk goes on.
+type entry struct {
+	Global
+	use   use
+	trait trait
+}
+
+// An auditor is the state of an audit.
+type auditor struct {
+	b     []byte
+	lim   Limits
+	table *[256]opcode
+	pos   int
+	frame int // where the open frame ends; 0 if none is open
+
+	stack   stack
+	memo    memo
+	entries []entry
+	index   map[string]int
+	key     []byte // scratch for index
+
+	out     *Audit
+	stopped bool
+
+	items      int64 // put into containers
+	containers int64
+	memory     int64
+	largest    int64 // bytes of the largest frame
+	work       int64
+}
+
+// An op is one instruction in its place.
+type op struct {
+	code  byte
+	start int
+	body  int // where the operand starts, behind a length field
+	end   int
+}
+
+func auditAt(b []byte, lim Limits, n nest) *Audit {
+	w := newAuditor(b, lim)
+	err := w.run()
+	a := w.out
+	a.Size = int64(w.pos)
+	a.Err = err
+	if err == nil {
+		a.Err = w.overLimits()
+	}
+	a.Globals = w.globals()
+	for i := range a.payloads {
+		w.nested(&a.payloads[i], n)
+	}
+	return a
+}
+
+func newAuditor(b []byte, lim Limits) *auditor {
+	w := &auditor{b: b, lim: lim, table: &opcodes, out: &Audit{}, index: map[string]int{}}
+	if int64(len(b)) > lim.Pickle {
+		w.b = b[:lim.Pickle]
+	}
+	w.stack = stack{maxVals: lim.Stack, maxMarks: lim.Marks}
+	w.memo = memo{max: min(lim.Memo, 1<<20+len(b)/2)}
+	return w
+}
+
+// run follows the pickle up to STOP or the first thing that is wrong.
+func (w *auditor) run() error {
+	for !w.stopped {
+		o, err := w.next()
+		if err == nil {
+			err = w.table[o.code].run(w, &o)
+		}
+		if err != nil {
+			w.pos = o.start
+			return w.at(o, err)
+		}
+	}
+	if w.frame > w.pos {
+		return w.at(op{code: '.', start: w.pos - 1}, fmt.Errorf("comes %d bytes before the end of its frame: %w", w.frame-w.pos, tensor.ErrCorrupt))
+	}
+	return nil
+}
+
+// at gives err the place and the name of an instruction.
+func (w *auditor) at(o op, err error) error {
+	if name := w.table[o.code].name; name != "" {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return &tensor.Error{Op: "audit pickle", Offset: int64(o.start), Err: err}
+}
+
+// next reads one instruction and leaves pos behind it. On an error, start is
+// where the instruction begins.
+func (w *auditor) next() (op, error) {
+	o := op{start: w.pos}
+	if w.frame == w.pos {
+		w.frame = 0
+	}
+	if w.pos >= len(w.b) {
+		return o, fmt.Errorf("%d bytes without STOP: %w", len(w.b), w.short())
+	}
+	o.code = w.b[w.pos]
+	row := &w.table[o.code]
+	if row.run == nil {
+		return o, fmt.Errorf("byte 0x%02x is no instruction: %w", o.code, tensor.ErrCorrupt)
+	}
+	w.out.Opcodes++
+	if int64(w.out.Opcodes) > w.lim.Opcodes {
+		return o, fmt.Errorf("more than %d instructions: %w", w.lim.Opcodes, tensor.ErrTooLarge)
+	}
+	if err := w.operand(&o, row.arg); err != nil {
+		return o, err
+	}
+	if w.frame != 0 && o.end > w.frame {
+		return o, fmt.Errorf("ends at byte 0x%x, its frame at 0x%x: %w", o.end, w.frame, tensor.ErrCorrupt)
+	}
+	w.memory += int64(row.keeps) + int64(o.end-o.body)
+	w.pos = o.end
+	return o, nil
+}
+
+// errShort is the class of pickles that want more bytes than there are.
+var errShort = fmt.Errorf("%w (%w)", tensor.ErrCorrupt, io.ErrUnexpectedEOF)
+
+// short returns why there are no more bytes.
+func (w *auditor) short() error {
+	if int64(len(w.b)) == w.lim.Pickle {
+		return tensor.ErrTooLarge
+	}
+	return errShort
+}
+
+// operand finds where the operand of o lies.
+func (w *auditor) operand(o *op, arg operand) error {
+	o.body = o.start + 1
+	n := prefix[arg]
+	if n > len(w.b)-o.body {
+		return fmt.Errorf("takes %d bytes, %d remain: %w", n, len(w.b)-o.body, w.short())
+	}
+	o.end = o.body + n
+	switch arg {
+	case count1, count4, signed4, count8:
+		return w.counted(o, arg)
+	case line:
+		return w.line(o)
+	case lines2:
+		return errors.Join(w.line(o), w.line(o))
+	}
+	return nil
+}
+
+// counted finds the bytes behind a length field.
+func (w *auditor) counted(o *op, arg operand) error {
+	var field [8]byte
+	copy(field[:], w.b[o.body:o.end])
+	n := binary.LittleEndian.Uint64(field[:])
+	if arg == signed4 && n > 1<<31-1 {
+		return fmt.Errorf("length %d is negative: %w", int64(n)-1<<32, tensor.ErrCorrupt) //nolint:gosec // 4 bytes
+	}
+	if n > uint64(len(w.b)-o.end) { //nolint:gosec // end is within b
+		return fmt.Errorf("length %d, %d bytes remain: %w", n, len(w.b)-o.end, w.short())
+	}
+	o.body, o.end = o.end, o.end+int(n) //nolint:gosec // n ≤ len(b)
+	return nil
+}
+
+// line extends o to the next newline.
+func (w *auditor) line(o *op) error {
+	rest := w.b[o.end:]
+	if len(rest) > w.lim.Line {
+		rest = rest[:w.lim.Line]
+	}
+	i := bytes.IndexByte(rest, '\n')
+	if i < 0 && len(rest) == w.lim.Line {
+		return fmt.Errorf("text of more than %d bytes without a newline: %w", w.lim.Line, tensor.ErrTooLarge)
+	}
+	if i < 0 {
+		return fmt.Errorf("text without a newline: %w", w.short())
+	}
+	o.end += i + 1
+	return nil
+}
+
+// text returns the operand without its newline.
+func (w *auditor) text(o *op) []byte { return w.b[o.body : o.end-1] }
+
+// overLimits reports everything that building the value would cost and that
+// the walk itself did not have to stop for.
+func (w *auditor) overLimits() error {
+	memory := or(w.lim.Memory, baseMemory+int64(len(w.b)))
+	for _, c := range []struct {
+		what      string
+		got, most int64
+	}{
+		{"lists, dicts, tuples and objects", w.containers, w.lim.Containers},
+		{"bytes of memory", w.memory + w.largest, memory},
+		{"bytes copied because values are used again", w.work, w.lim.Work},
+	} {
+		if c.got > c.most {
+			return &tensor.Error{Op: "audit pickle", Err: fmt.Errorf("would take %d %s, the limit is %d: %w", c.got, c.what, c.most, tensor.ErrTooLarge)}
+		}
+	}
+	return nil
+}
+
+// operandEnd returns where the instruction at i of an audited pickle ends.
+func operandEnd(b []byte, i int) int {
+	w := auditor{b: b, lim: Limits{Line: len(b)}}
+	o := op{start: i}
+	if err := w.operand(&o, opcodes[b[i]].arg); err != nil {
+		return len(b) + 1
+	}
+	return o.end
+}

@@ -1,0 +1,441 @@
+package pickle
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// push makes a value of an instruction.
+func (w *auditor) push(k kind, o *op) error { return w.stack.push(mk(k, o.start)) }
+
+func pushOther(w *auditor, o *op) error { return w.push(kOther, o) }
+func pushStr(w *auditor, o *op) error   { return w.push(kStr, o) }
+func pushBytes(w *auditor, o *op) error { return w.push(kBytes, o) }
+
+func (w *auditor) container(k kind, o *op, items int) error {
+	w.containers++
+	w.items += int64(items)
+	return w.push(k, o)
+}
+
+func pushList(w *auditor, o *op) error  { return w.container(kList, o, 0) }
+func pushDict(w *auditor, o *op) error  { return w.container(kDict, o, 0) }
+func pushSet(w *auditor, o *op) error   { return w.container(kSet, o, 0) }
+func pushTuple(w *auditor, o *op) error { return w.container(kTuple, o, 0) }
+
+func runMark(w *auditor, _ *op) error { return w.stack.mark() }
+
+func runStop(w *auditor, _ *op) error {
+	_, err := w.stack.pop(1)
+	w.stopped = true
+	return err
+}
+
+// runPop discards a value, or a mark that nothing follows.
+func runPop(w *auditor, _ *op) error {
+	if len(w.stack.marks) > 0 && len(w.stack.vals) == w.stack.fence() {
+		_, err := w.stack.popMark()
+		return err
+	}
+	_, err := w.stack.pop(1)
+	return err
+}
+
+func runPopMark(w *auditor, _ *op) error {
+	_, err := w.stack.popMark()
+	return err
+}
+
+func runDup(w *auditor, _ *op) error {
+	v, err := w.stack.top()
+	if err != nil {
+		return err
+	}
+	return w.stack.push(again(v))
+}
+
+// again is what a value becomes by being used a second time.
+func again(v val) val {
+	switch v.kind() {
+	case kList, kDict, kSet, kTuple, kStrs:
+		return mk(kShared, v.at())
+	}
+	return v
+}
+
+// Numbers.
+
+func runInt(w *auditor, o *op) error {
+	if err := decimal(w.text(o), 20); err != nil {
+		return err
+	}
+	return w.push(kOther, o)
+}
+
+// longDigits is how many decimal digits and a sign 255 bytes need.
+const longDigits = 616
+
+func runLong(w *auditor, o *op) error {
+	if err := decimal(bytes.TrimSuffix(w.text(o), []byte("L")), longDigits); err != nil {
+		return err
+	}
+	return w.push(kOther, o)
+}
+
+// decimal accepts what Python's int and Go's strconv read alike.
+func decimal(s []byte, most int) error {
+	digits := s
+	if len(s) > 0 && (s[0] == '-' || s[0] == '+') {
+		digits = s[1:]
+	}
+	if len(s) > most {
+		return fmt.Errorf("integer of %d characters, the limit is %d: %w", len(s), most, tensor.ErrTooLarge)
+	}
+	if len(digits) == 0 || bytes.ContainsFunc(digits, func(r rune) bool { return r < '0' || r > '9' }) {
+		return fmt.Errorf("%.40q is no integer: %w", s, tensor.ErrCorrupt)
+	}
+	return nil
+}
+
+func runFloat(w *auditor, o *op) error {
+	s := w.text(o)
+	switch string(bytes.TrimLeft(s, "+-")) {
+	case "inf", "nan":
+		return w.push(kOther, o)
+	}
+	if len(s) == 0 || len(s) > 400 || bytes.ContainsFunc(s, func(r rune) bool { return !bytes.ContainsRune([]byte("0123456789+-.eE"), r) }) {
+		return fmt.Errorf("%.40q is no number: %w", s, tensor.ErrCorrupt)
+	}
+	return w.push(kOther, o)
+}
+
+func runBinLong(w *auditor, o *op) error {
+	n := o.end - o.body
+	if n > w.lim.Long {
+		return fmt.Errorf("integer of %d bytes, the limit is %d: %w", n, w.lim.Long, tensor.ErrTooLarge)
+	}
+	return w.push(kOther, o)
+}
+
+// Strings.
+
+func runText(w *auditor, o *op) error {
+	if n := int64(o.end - o.body); n > w.lim.Text {
+		return fmt.Errorf("string of %d bytes, the limit is %d: %w", n, w.lim.Text, tensor.ErrTooLarge)
+	}
+	return w.push(kStr, o)
+}
+
+// runUTF8 accepts what Python decodes with "surrogatepass".
+func runUTF8(w *auditor, o *op) error {
+	if b := w.b[o.body:o.end]; !utf8.Valid(b) && !utf8.Valid(withoutSurrogates(b)) {
+		return fmt.Errorf("string %.40q is not UTF-8: %w", b, tensor.ErrCorrupt)
+	}
+	return runText(w, o)
+}
+
+// withoutSurrogates returns b without the three-byte encodings of U+D800 to U+DFFF.
+func withoutSurrogates(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if b[i] == 0xed && i+2 < len(b) && b[i+1] >= 0xa0 && b[i+1] <= 0xbf && b[i+2]&0xc0 == 0x80 {
+			i += 2
+			continue
+		}
+		out = append(out, b[i])
+	}
+	return out
+}
+
+func runQuoted(w *auditor, o *op) error {
+	s := w.text(o)
+	if len(s) < 2 || s[0] != s[len(s)-1] || s[0] != '\'' && s[0] != '"' {
+		return fmt.Errorf("%.40q is not quoted: %w", s, tensor.ErrCorrupt)
+	}
+	return w.push(kStr, o)
+}
+
+// Containers.
+
+func runList(w *auditor, o *op) error {
+	items, err := w.stack.popMark()
+	if err != nil {
+		return err
+	}
+	return w.container(kList, o, len(items))
+}
+
+func runDict(w *auditor, o *op) error {
+	items, err := w.stack.popMark()
+	if err != nil {
+		return err
+	}
+	if err := w.pairs(items); err != nil {
+		return err
+	}
+	return w.container(kDict, o, 0)
+}
+
+func runFrozenSet(w *auditor, o *op) error {
+	items, err := w.stack.popMark()
+	if err != nil {
+		return err
+	}
+	w.hashed(items)
+	return w.container(kSet, o, len(items))
+}
+
+func runTuple(w *auditor, o *op) error {
+	items, err := w.stack.popMark()
+	if err != nil {
+		return err
+	}
+	return w.tuple(o, items)
+}
+
+func runTuple1(w *auditor, o *op) error { return w.tupleOf(o, 1) }
+func runTuple2(w *auditor, o *op) error { return w.tupleOf(o, 2) }
+func runTuple3(w *auditor, o *op) error { return w.tupleOf(o, 3) }
+
+func (w *auditor) tupleOf(o *op, n int) error {
+	items, err := w.stack.pop(n)
+	if err != nil {
+		return err
+	}
+	return w.tuple(o, items)
+}
+
+// tuple makes a tuple and keeps of its items what a call could need.
+func (w *auditor) tuple(o *op, items []val) error {
+	k, at := kTuple, o.start
+	if len(items) > 0 {
+		first := items[0]
+		switch one := len(items) == 1; {
+		case w.isModule(items):
+			k, at = kModule, items[1].at()
+		case first.kind() == kStr:
+			k, at = kStrs, first.at()
+		case first.kind() == kBytes && one:
+			k, at = kBytes1, first.at()
+		case first.kind() == kEncoded && one:
+			k, at = kEncoded1, first.at()
+		}
+	}
+	for _, v := range items {
+		if v.kind() == kShared {
+			k, at = kShared, o.start
+			break
+		}
+	}
+	w.containers++
+	w.items += int64(len(items))
+	return w.stack.push(mk(k, at))
+}
+
+// isModule recognises what PyTorch before 1.6 writes for a class whose source
+// it stores, ("module", class, file, source) (torch/serialization.py).
+func (w *auditor) isModule(items []val) bool {
+	if len(items) < 2 || items[1].kind() != kGlobal {
+		return false
+	}
+	tag, _ := w.str(items[0])
+	return string(tag) == "module"
+}
+
+func runAppend(w *auditor, _ *op) error {
+	items, err := w.stack.pop(1)
+	if err != nil {
+		return err
+	}
+	return w.fill(items)
+}
+
+func runAppends(w *auditor, _ *op) error {
+	items, err := w.stack.popMark()
+	if err != nil {
+		return err
+	}
+	return w.fill(items)
+}
+
+// fill puts items into the value on top of the stack.
+func (w *auditor) fill(items []val) error {
+	v, err := w.stack.top()
+	if err != nil {
+		return err
+	}
+	w.items += int64(len(items))
+	w.changed(v)
+	return nil
+}
+
+func runSetItem(w *auditor, _ *op) error {
+	items, err := w.stack.pop(2)
+	if err != nil {
+		return err
+	}
+	return w.setItems(items)
+}
+
+func runSetItems(w *auditor, _ *op) error {
+	items, err := w.stack.popMark()
+	if err != nil {
+		return err
+	}
+	return w.setItems(items)
+}
+
+func (w *auditor) setItems(items []val) error {
+	v, err := w.stack.top()
+	if err != nil {
+		return err
+	}
+	w.changed(v)
+	return w.pairs(items)
+}
+
+// pairs accounts for keys and values that enter a dict.
+func (w *auditor) pairs(items []val) error {
+	if len(items)%2 != 0 {
+		return fmt.Errorf("%d keys and values are not pairs: %w", len(items), tensor.ErrCorrupt)
+	}
+	w.items += int64(len(items))
+	w.memory += int64(len(items)) / 2 * entryBytes
+	for i := 0; i < len(items); i += 2 {
+		w.longKey(items[i])
+	}
+	return nil
+}
+
+// longKey charges the hashing of a long key, which a memo entry can repeat.
+func (w *auditor) longKey(key val) {
+	if key.kind() != kStr && key.kind() != kBytes {
+		return
+	}
+	if n := w.operandSize(key.at()); n > 256 {
+		w.work += int64(n)
+	}
+}
+
+func runAddItems(w *auditor, _ *op) error {
+	items, err := w.stack.popMark()
+	if err != nil {
+		return err
+	}
+	w.hashed(items)
+	return w.fill(items)
+}
+
+// hashed accounts for items that enter a set.
+func (w *auditor) hashed(items []val) {
+	w.memory += int64(len(items)) * entryBytes
+	for _, v := range items {
+		w.longKey(v)
+	}
+}
+
+// Memo.
+
+// id returns the memo entry that o names.
+func (w *auditor) id(o *op) (int, error) {
+	if w.table[o.code].arg != line {
+		var field [8]byte
+		copy(field[:], w.b[o.body:o.end])
+		return int(binary.LittleEndian.Uint64(field[:])), nil //nolint:gosec // at most 4 bytes
+	}
+	s := w.text(o)
+	if err := decimal(s, 10); err != nil {
+		return 0, err
+	}
+	if s[0] == '-' || s[0] == '+' {
+		return 0, fmt.Errorf("memo entry %q: %w", s, tensor.ErrCorrupt)
+	}
+	n := 0
+	for _, c := range s {
+		n = 10*n + int(c-'0')
+	}
+	return n, nil
+}
+
+func runPut(w *auditor, o *op) error {
+	id, err := w.id(o)
+	if err != nil {
+		return err
+	}
+	v, err := w.stack.top()
+	if err != nil {
+		return err
+	}
+	return w.memo.put(id, v)
+}
+
+func runMemoize(w *auditor, _ *op) error {
+	v, err := w.stack.top()
+	if err != nil {
+		return err
+	}
+	return w.memo.put(w.memo.n, v)
+}
+
+func runGet(w *auditor, o *op) error {
+	id, err := w.id(o)
+	if err != nil {
+		return err
+	}
+	v, err := w.memo.get(id)
+	if err != nil {
+		return err
+	}
+	return w.stack.push(again(v))
+}
+
+// The stream itself.
+
+func runProto(w *auditor, o *op) error {
+	p := int(w.b[o.body])
+	if o.start != 0 {
+		return fmt.Errorf("protocol declared at byte 0x%x, not at the start: %w", o.start, tensor.ErrCorrupt)
+	}
+	if p > 5 {
+		return fmt.Errorf("protocol %d, the newest is 5: %w", p, tensor.ErrUnsupported)
+	}
+	w.out.Protocol = p
+	return nil
+}
+
+func runFrame(w *auditor, o *op) error {
+	n := binary.LittleEndian.Uint64(w.b[o.body:o.end])
+	if w.frame != 0 && w.frame != o.end {
+		return fmt.Errorf("frame inside a frame that ends at byte 0x%x: %w", w.frame, tensor.ErrCorrupt)
+	}
+	if n > uint64(len(w.b)-o.end) { //nolint:gosec // end is within b
+		return fmt.Errorf("frame of %d bytes, %d remain: %w", n, len(w.b)-o.end, w.short())
+	}
+	w.frame = o.end + int(n) //nolint:gosec // n ≤ len(b)
+	w.largest = max(w.largest, int64(n))
+	if n == 0 {
+		w.frame = 0
+	}
+	return nil
+}
+
+func runReadOnly(w *auditor, _ *op) error {
+	_, err := w.stack.top()
+	return err
+}
+
+func runPersistent(w *auditor, _ *op) error {
+	id, err := w.stack.pop(1)
+	if err != nil {
+		return err
+	}
+	if id[0].kind() == kModule {
+		return w.stack.push(mk(kGlobal, id[0].at()))
+	}
+	w.containers++
+	return w.stack.push(mk(kObject, noEntry))
+}

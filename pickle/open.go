@@ -1,0 +1,307 @@
+package pickle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// Options say how much is read. The zero value reads whatever is safe.
+type Options struct {
+	// Limits bound what a file may claim; zero fields are the defaults.
+	Limits Limits
+	// Strict refuses every global that has no builder.
+	Strict bool
+	// ForceInert reads files that name dangerous globals. Nothing is executed
+	// with or without it.
+	ForceInert bool
+	// TakeUnknown names tensors that are arguments of calls of unknown classes.
+	TakeUnknown bool
+	// AllowExpand reads views whose elements are far more than their storage holds.
+	AllowExpand bool
+}
+
+// ErrDangerous classifies a file that names functions which harm whoever loads
+// it with Python. Test with errors.Is; the error itself is a *DangerError.
+var ErrDangerous = errors.New("dangerous")
+
+// A DangerError lists the dangerous globals of a file. Nothing has been executed.
+type DangerError struct {
+	File    string
+	Globals []Global
+}
+
+// Error names the first few globals and what to do.
+func (e *DangerError) Error() string {
+	var names []string
+	for _, g := range e.Globals {
+		names = append(names, fmt.Sprintf("%s.%s at byte 0x%x", escaped(g.Module), escaped(g.Name), g.Offset))
+	}
+	return fmt.Sprintf("%s: dangerous: loading this file with Python would use %s; nothing was executed, and ForceInert reads the tensors all the same",
+		e.File, some(names))
+}
+
+// Is reports whether target is ErrDangerous.
+func (e *DangerError) Is(target error) bool { return target == ErrDangerous }
+
+// some joins the first few of names.
+func some(names []string) string {
+	const show = 8
+	if len(names) <= show {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:show], ", "), len(names)-show)
+}
+
+// containerReader returns the reader of a form that holds tensors, nil for
+// every other. It is a function because files can be inside files.
+func containerReader(c Container) func(*reader) (*checkpoint, error) {
+	return map[Container]func(*reader) (*checkpoint, error){
+		"zip":    readZip,
+		"legacy": readLegacy,
+		"tar":    readTar,
+		"pickle": readPlain,
+	}[c]
+}
+
+// A checkpoint is what a container holds: unpickled values under their names,
+// and the storages of the container.
+type checkpoint struct {
+	format string
+	facts  []tensor.KV // without their "pytorch." prefix
+	roots  []child
+	blobs  []*blob
+}
+
+// A session is what all the pickles of one file share.
+type session struct {
+	file   string
+	opt    Options
+	lim    Limits
+	room   int64 // bytes of Go memory that values may still take
+	memory int   // storages that came inside pickles
+	inside int   // files inside pickles so far
+	notes  []string
+	kinds  map[string]GlobalKind // of globals without a builder
+	order  []string              // of kinds
+}
+
+// A reader reads one container: the file itself, or one inside a pickle of it.
+type reader struct {
+	*session
+	src   io.ReaderAt
+	size  int64
+	depth int // of files inside files
+}
+
+// Read reads a PyTorch checkpoint in any container, recognised by its content:
+// zip, legacy, tar, TorchScript, or a plain pickle. file is the name for
+// messages. r must stay readable as long as the model's tensors are.
+func Read(r io.ReaderAt, size int64, file string, opt Options) (*tensor.Model, error) {
+	head := make([]byte, min(size, 1024))
+	if n, err := r.ReadAt(head, 0); n < len(head) {
+		return nil, &tensor.Error{Op: "pickle: open", File: file, Offset: int64(n), Err: fmt.Errorf("got %d of %d bytes: %w", n, len(head), err)}
+	}
+	read := containerReader(Sniff(head))
+	if read == nil {
+		return nil, &tensor.Error{Op: "pickle: open", File: file, Err: fmt.Errorf("%s: %w", Sniff(head), tensor.ErrUnsupported)}
+	}
+	rd := newReader(r, size, file, opt)
+	c, err := read(rd)
+	if err != nil {
+		return nil, err
+	}
+	return rd.model(c)
+}
+
+func newReader(r io.ReaderAt, size int64, file string, opt Options) *reader {
+	s := &session{file: file, opt: opt, lim: opt.Limits.withDefaults(), room: baseRoom, kinds: map[string]GlobalKind{}}
+	return &reader{session: s, src: r, size: size}
+}
+
+// baseRoom and roomPerByte bound the Go memory of what pickles make: a real
+// state dict needs about ten bytes for each of its pickle.
+const (
+	baseRoom    = 40 << 20
+	roomPerByte = 24
+)
+
+// take charges n bytes to the file.
+func (r *session) take(n int64) error {
+	if r.room -= n; r.room < 0 {
+		return fmt.Errorf("the pickle makes objects that take far more memory than the file is long: %w", tensor.ErrTooLarge)
+	}
+	return nil
+}
+
+func (r *session) note(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(r.notes, s) {
+		r.notes = append(r.notes, s)
+	}
+}
+
+// allow refuses a pickle for the globals it names. What it does not refuse it
+// remembers for the notes.
+func (r *session) allow(a *Audit) error {
+	var bad []Global
+	var unknown []string
+	for _, g := range a.Globals {
+		switch g.Kind {
+		case Dangerous, Dynamic:
+			bad = append(bad, g)
+		case Builder:
+			continue
+		}
+		name := escaped(g.Module + "." + g.Name)
+		unknown = append(unknown, name)
+		if _, ok := r.kinds[name]; !ok {
+			r.kinds[name] = g.Kind
+			r.order = append(r.order, name)
+		}
+	}
+	if len(bad) > 0 && !r.opt.ForceInert {
+		return &DangerError{File: r.file, Globals: bad}
+	}
+	if len(unknown) > 0 && r.opt.Strict {
+		return &tensor.Error{Op: "pickle: open", File: r.file, Err: fmt.Errorf("strict reading allows no class beside those of tensors, this file has %s: %w", some(unknown), tensor.ErrUnsupported)}
+	}
+	return nil
+}
+
+// model names everything in c.
+func (r *reader) model(c *checkpoint) (*tensor.Model, error) {
+	w, err := r.flatten(c.roots)
+	if err != nil {
+		return nil, err
+	}
+	r.describe(w, c)
+	kvs := make([]tensor.KV, 0, len(c.facts)+len(w.meta.kvs))
+	for _, kv := range c.facts {
+		kvs = append(kvs, tensor.KV{Key: "pytorch." + kv.Key, Value: kv.Value})
+		if i, ok := w.meta.at["pytorch."+kv.Key]; ok {
+			w.meta.kvs[i].Key += "#2"
+		}
+	}
+	m, err := tensor.NewModel(c.format, tensor.NewMeta(append(kvs, w.meta.kvs...)...), w.tensors)
+	if err != nil {
+		return nil, err
+	}
+	m.Notes = r.notes
+	return m, nil
+}
+
+// describe writes the notes on what was met and what was left out.
+func (r *reader) describe(w *walk, c *checkpoint) {
+	for _, row := range []struct {
+		kind GlobalKind
+		text string
+	}{
+		{Unknown, "classes that are not known are kept as data, never as code: %s"},
+		{Dangerous, "DANGEROUS names are in this file and were kept inert: %s"},
+		{Dynamic, "names that the pickle computes were kept inert: %s"},
+	} {
+		var names []string
+		for _, n := range r.order {
+			if r.kinds[n] == row.kind {
+				names = append(names, n)
+			}
+		}
+		if len(names) > 0 {
+			r.note(row.text, some(names))
+		}
+	}
+	if len(w.unread) > 0 {
+		r.note("not taken, because their meaning is not known: %s", some(w.unread))
+	}
+	if len(w.noData) > 0 {
+		r.note("tensors without data: %s", some(w.noData))
+	}
+	if len(w.odd) > 0 {
+		r.note("names that are taken, empty or unprintable were changed: %s", some(w.odd))
+	}
+	if w.meta.dropped > 0 {
+		r.note("%d values are too many or too large for metadata and are left out", w.meta.dropped)
+	}
+	r.describeStorages(c.blobs)
+}
+
+// describeStorages says how much of the file no tensor uses.
+func (r *reader) describeStorages(blobs []*blob) {
+	var idle, partly int
+	var idleBytes, partlyBytes int64
+	for _, b := range blobs {
+		switch {
+		case b.used == 0 && b.size > 0:
+			idle, idleBytes = idle+1, idleBytes+b.size
+		case b.used < b.size:
+			partly, partlyBytes = partly+1, partlyBytes+b.size-b.used
+		}
+	}
+	if idle > 0 {
+		r.note("%d storages of %d bytes in all belong to no tensor that was read", idle, idleBytes)
+	}
+	if partly > 0 {
+		r.note("%d tensors are slices of larger storages, of which %d bytes are not used", partly, partlyBytes)
+	}
+}
+
+// readPlain reads a pickle that no container surrounds.
+func readPlain(r *reader) (*checkpoint, error) {
+	b, err := r.bytesAt("", r.src, 0, r.size)
+	if err != nil {
+		return nil, err
+	}
+	root, a, err := r.unpickle("", 0, b, noStorages)
+	if err != nil {
+		return nil, err
+	}
+	if rest := r.size - a.Size; rest > 0 {
+		r.note("%d bytes follow the pickle and were not read", rest)
+	}
+	return &checkpoint{format: "pickle", roots: []child{{"", root}}, facts: []tensor.KV{{Key: "container", Value: "pickle"}, {Key: "protocol", Value: int64(a.Protocol)}}}, nil
+}
+
+func noStorages(id storageID) (any, error) {
+	return nil, fmt.Errorf("storage %.40q in a pickle without storages: %w", id.key, tensor.ErrUnsupported)
+}
+
+// bytesAt reads size bytes of a pickle, which must not be longer than a pickle may be.
+func (r *reader) bytesAt(member string, src io.ReaderAt, off, size int64) ([]byte, error) {
+	if size > r.lim.Pickle {
+		return nil, &tensor.Error{Op: "pickle: open", File: r.file, Member: member, Err: fmt.Errorf("pickle of %d bytes, at most %d are read: %w", size, r.lim.Pickle, tensor.ErrTooLarge)}
+	}
+	b := make([]byte, size)
+	if n, err := src.ReadAt(b, off); n < len(b) {
+		return nil, &tensor.Error{Op: "pickle: open", File: r.file, Member: member, Offset: off + int64(n), Err: fmt.Errorf("got %d of %d bytes: %w", n, size, err)}
+	}
+	r.room += roomPerByte * size
+	return b, nil
+}
+
+// nested reads a whole file that is a bytes object of a pickle
+// (torch.storage._load_from_bytes) and returns its value.
+func (r *reader) nested(b []byte) (any, error) {
+	const maxDepth, maxFiles = 2, 1 << 16
+	if r.depth >= maxDepth || r.inside >= maxFiles {
+		return nil, fmt.Errorf("files inside files, %d deep and %d in all: %w", r.depth, r.inside, tensor.ErrTooLarge)
+	}
+	read := containerReader(Sniff(b[:min(len(b), 1024)]))
+	if read == nil {
+		return nil, fmt.Errorf("bytes of a tensor are not a PyTorch file: %w", tensor.ErrUnsupported)
+	}
+	r.inside++
+	inner := &reader{session: r.session, src: bytes.NewReader(b), size: int64(len(b)), depth: r.depth + 1}
+	c, err := read(inner)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range c.blobs {
+		b.id, b.offset = fmt.Sprintf("nested#%d/%s", r.inside, b.id), -1
+	}
+	return c.roots[0].v, nil
+}

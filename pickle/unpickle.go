@@ -1,0 +1,172 @@
+package pickle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	vm "github.com/nlpodyssey/gopickle/pickle"
+	"github.com/nlpodyssey/gopickle/types"
+
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// A machine runs one pickle. It is the only user of gopickle, and what gopickle
+// is given has passed the audit.
+type machine struct {
+	r       *reader
+	member  string
+	storage func(id storageID) (any, error) // resolves a persistent id
+	nested  func(b []byte) (any, error)     // reads a file that is a bytes object
+	classes map[string]any
+}
+
+// unpickle audits the pickle at the start of b, refuses what the options do not
+// allow, and runs the rest. base is where b starts in member, or in the file if
+// member is "". The result does not refer to b.
+func (r *reader) unpickle(member string, base int64, b []byte, storage func(storageID) (any, error)) (v any, a *Audit, err error) {
+	a = audit(b, r.lim)
+	if err := r.allow(a); err != nil {
+		return nil, a, err
+	}
+	if a.Err != nil {
+		return nil, a, a.Err
+	}
+	m := &machine{r: r, member: member, storage: storage, nested: r.nested, classes: make(map[string]any)}
+	b = b[:a.Size]
+	spelled, at, err := respell(b, 2*len(b)+64)
+	if err == nil {
+		v, at, err = m.run(spelled)
+	}
+	if err == nil {
+		return v, a, nil
+	}
+	if at, err := original(b, at), err; !located(err) {
+		return nil, a, &tensor.Error{Op: "pickle: run", File: r.file, Member: member, Offset: base + int64(at), Err: err}
+	}
+	return nil, a, err
+}
+
+// located reports whether err already says where it happened.
+func located(err error) bool {
+	var te *tensor.Error
+	var de *DangerError
+	return errors.As(err, &te) || errors.As(err, &de)
+}
+
+// original translates an offset in the respelled pickle back to b.
+func original(b []byte, at int) int {
+	_, used, _ := respell(b, at)
+	return used
+}
+
+// run is the one place where a panic is caught: gopickle's. On failure at says
+// how far the machine has read.
+func (m *machine) run(b []byte) (v any, at int, err error) {
+	in := bytes.NewReader(b)
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		v, at, err = nil, len(b)-in.Len(), fmt.Errorf("pickle machine panicked with a %T: %w", p, tensor.ErrCorrupt)
+		if re, ok := p.(runtime.Error); ok {
+			err = fmt.Errorf("pickle machine: %w: %w", re, tensor.ErrCorrupt)
+		}
+	}()
+	u := vm.NewUnpickler(in)
+	u.PersistentLoad = m.persistent
+	u.GetExtension = func(code int) (any, error) { return m.class("copyreg", fmt.Sprintf("extension_%d", code)), nil }
+	v, err = u.Load()
+	at = len(b) - in.Len()
+	if err == nil || ours(err) {
+		return v, at, err
+	}
+	msg, _, _ := strings.Cut(err.Error(), ":") // what follows a colon may be a whole value, of any size
+	return nil, at, fmt.Errorf("pickle machine: %.80s: %w", msg, tensor.ErrCorrupt)
+}
+
+// ours reports whether err comes from one of our hooks and not from gopickle.
+func ours(err error) bool {
+	for _, class := range []error{tensor.ErrCorrupt, tensor.ErrUnsupported, tensor.ErrTooLarge, tensor.ErrNotFound, ErrDangerous} {
+		if errors.Is(err, class) {
+			return true
+		}
+	}
+	return false
+}
+
+// persistent answers what respell has turned into persistent ids.
+func (m *machine) persistent(id any) (any, error) {
+	if s, ok := id.(string); ok {
+		module, name, _ := strings.Cut(s, "\x00")
+		return m.class(module, name), nil
+	}
+	t, _ := id.(*types.Tuple)
+	switch {
+	case t != nil && t.Len() == 1:
+		sid, err := parsePersistentID(t.Get(0))
+		if err != nil {
+			return nil, err
+		}
+		if sid.class != nil {
+			return sid.class, nil
+		}
+		return m.storage(sid)
+	case t != nil && t.Len() == 2:
+		if args, ok := t.Get(0).(*types.Tuple); ok {
+			return m.instance(t.Get(1), *args)
+		}
+		module, ok := t.Get(0).(string)
+		name, ok2 := t.Get(1).(string)
+		if !ok || !ok2 {
+			return nil, fmt.Errorf("STACK_GLOBAL takes a %s and a %s for names: %w", kindOf(t.Get(0)), kindOf(t.Get(1)), tensor.ErrCorrupt)
+		}
+		return m.class(module, name), nil
+	}
+	return nil, fmt.Errorf("persistent id is a %s: %w", kindOf(id), tensor.ErrCorrupt)
+}
+
+func (m *machine) instance(of any, args []any) (any, error) {
+	c, ok := of.(*class)
+	if !ok {
+		return nil, fmt.Errorf("INST of a %s: %w", kindOf(of), tensor.ErrCorrupt)
+	}
+	return c.PyNew(args...)
+}
+
+// class returns the value of a global: always the same one for a name, so that
+// it can be a key.
+func (m *machine) class(module, name string) any {
+	full := canonicalName(module, name)
+	if v, ok := m.classes[full]; ok {
+		return v
+	}
+	row := builders[full]
+	v := row.value
+	if v == nil {
+		v = &class{m: m, name: full, row: row}
+	}
+	m.classes[full] = v
+	return v
+}
+
+// renamed modules: Python 2 names and a torch module that moved.
+var renamedModules = map[string]string{
+	"__builtin__":  "builtins",
+	"copy_reg":     "copyreg",
+	"torch.tensor": "torch._tensor",
+}
+
+// canonicalName joins a module and a name as the builders table spells them.
+func canonicalName(module, name string) string {
+	if to, ok := renamedModules[module]; ok {
+		module = to
+	}
+	if rest, ok := strings.CutPrefix(module, "numpy._core."); ok {
+		module = "numpy.core." + rest
+	}
+	return module + "." + name
+}
