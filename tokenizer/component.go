@@ -28,6 +28,7 @@ type component struct {
 	AddPrefixSpace   *bool    `json:"add_prefix_space"`
 	UseRegex         *bool    `json:"use_regex"`
 	PrependScheme    string   `json:"prepend_scheme"`
+	Split            *bool    `json:"split"`
 	Prepend          string   `json:"prepend"`
 	Content          *string  `json:"content"`
 	Single           []piece  `json:"single"`
@@ -36,6 +37,12 @@ type component struct {
 type pattern struct {
 	Regex  *string `json:"Regex"`
 	String *string `json:"String"`
+}
+
+// is reports whether p matches the characters of text, in either form; text has
+// none with a meaning in regular expressions.
+func (p *pattern) is(text string) bool {
+	return p != nil && (p.String != nil && *p.String == text || p.Regex != nil && *p.Regex == text)
 }
 
 // A piece is an element of a post-processor's template; only special tokens matter.
@@ -105,7 +112,7 @@ func steps(list []component) []step {
 			}
 			out = append(out, byteLevel)
 		case "Split":
-			out = append(out, c.split())
+			out = append(out, c.splitStep())
 		case "Digits":
 			out = append(out, digits(c.IndividualDigits))
 		default:
@@ -115,7 +122,7 @@ func steps(list []component) []step {
 	return out
 }
 
-func (c component) split() step {
+func (c component) splitStep() step {
 	s := step{kind: "Split", behavior: strings.ToLower(c.Behavior)}
 	if c.Pattern != nil && c.Pattern.String != nil {
 		s.pattern = quote(*c.Pattern.String)

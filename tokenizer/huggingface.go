@@ -22,7 +22,7 @@ func HuggingFace(tokenizerJSON []byte) (*Vocab, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.vocab(Options{}, &sidecar{})
+	return t.vocab(Options{}, newSidecar())
 }
 
 func hfError(err error) error {
@@ -193,10 +193,15 @@ func (t *hfFile) markSpaces(v *Vocab) error {
 		switch {
 		case p.Type == "Metaspace":
 			marked = true
+			if p.Split == nil || *p.Split {
+				if err := t.oneWordTokens(); err != nil {
+					return err
+				}
+			}
 			if p.PrependScheme != "never" && p.prefixesSpace() {
 				v.AddSpacePrefix = ptr(true)
 			}
-		case p.Type == "Split" && p.Pattern != nil && p.Pattern.String != nil && *p.Pattern.String == " " && marked:
+		case p.Type == "Split" && p.Pattern.is(" ") && marked:
 			// No space is left to split at.
 		default:
 			return fmt.Errorf("%w: text is split by %s before merging, which runtimes do not do for space-marked vocabularies", ErrUnsupported, describe(steps(t.preTokenizers)))
@@ -208,8 +213,19 @@ func (t *hfFile) markSpaces(v *Vocab) error {
 	return nil
 }
 
+// oneWordTokens checks that splitting before every "▁" makes no difference to
+// merging: no merge reaches over one.
+func (t *hfFile) oneWordTokens() error {
+	for _, m := range t.model.Merges {
+		if strings.LastIndex(m.left+m.right, "▁") > 0 {
+			return fmt.Errorf("%w: text is split at spaces before merging (Metaspace), but the merge %s and %s reaches over one", ErrUnsupported, quote(m.left), quote(m.right))
+		}
+	}
+	return nil
+}
+
 func (c component) replaces(old, with string) bool {
-	return c.Pattern != nil && c.Pattern.String != nil && *c.Pattern.String == old && c.Content != nil && *c.Content == with
+	return c.Pattern.is(old) && c.Content != nil && *c.Content == with
 }
 
 // scores gives the token that the first merge makes the score 0, the next -1 and

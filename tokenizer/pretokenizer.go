@@ -24,6 +24,11 @@ const (
 	o200kWord = `[^\r\n\p{L}\p{N}]?` + lower + contractions + `?|[^\r\n\p{L}\p{N}]?` + upper + contractions + `?|`
 	o200k     = o200kWord + `\p{N}{1,3}|` + tailSlash
 
+	notHan    = `&&[^\p{Han}]]`
+	kimiLower = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}` + notHan + `*[\p{Ll}\p{Lm}\p{Lo}\p{M}` + notHan + `+`
+	kimiUpper = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}` + notHan + `+[\p{Ll}\p{Lm}\p{Lo}\p{M}` + notHan + `*`
+	kimiRegex = `[\p{Han}]+|[^\r\n\p{L}\p{N}]?` + kimiLower + contractions + `?|[^\r\n\p{L}\p{N}]?` + kimiUpper + contractions + `?|\p{N}{1,3}|` + tailLF
+
 	// Characters outside ASCII are escaped so that no editor normalizes them.
 	kana          = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
 	deepseekCJK   = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
@@ -79,6 +84,9 @@ var preTokenizers = []preTokenizer{
 	{name: "bailingmoe", steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`), byteLevel}},
 	{name: "exaone-moe", steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+`), byteLevel}},
 	{name: "ufakzeka", steps: []step{split(`[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|` + tailLF), byteLevel}},
+	{name: "laguna", steps: []step{{"Split", `(?:\r?\n)+(?!\r?\n)`, "mergedwithnext"}, split(qwen2Regex), byteLevel}},
+	// kimi-k25
+	{name: "kimi-k2", steps: []step{split(kimiRegex), byteLevel}},
 	{name: "minicpm5", steps: []step{split(`\p{N}{1,3}`), split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+|` + tailLF), byteLevel}},
 
 	{name: "tekken", steps: []step{split(`[^\r\n\p{L}\p{N}]?` + lower + `|[^\r\n\p{L}\p{N}]?` + upper + `|\p{N}|` + tailSlash), byteLevel}},

@@ -20,7 +20,7 @@ func SentencePiece(b []byte) (*Vocab, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := m.with(&sidecar{}, nil)
+	v, err := m.with(newSidecar(), nil)
 	if err != nil {
 		return nil, spError(-1, err)
 	}
@@ -175,6 +175,7 @@ func (m *spModel) with(side *sidecar, hf *hfFile) (*Vocab, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := m.specials()
 	if err := side.override(v); err != nil {
 		return nil, err
 	}
@@ -182,7 +183,9 @@ func (m *spModel) with(side *sidecar, hf *hfFile) (*Vocab, error) {
 		hf.addTemplate(v, side)
 	}
 	side.apply(v)
-	m.findSpecials(v)
+	for role, id := range own {
+		v.setSpecial(role, id)
+	}
 	return v, v.check()
 }
 
@@ -208,19 +211,25 @@ func (m *spModel) vocab() (*Vocab, error) {
 	return v, nil
 }
 
-// findSpecials follows SentencePieceProcessor: a role belongs to the control
-// piece of that name, "unknown" to the piece of that type
-// (google/sentencepiece src/sentencepiece_processor.cc, bos_id).
-func (m *spModel) findSpecials(v *Vocab) {
-	names := map[string]Role{m.pad: PAD, m.eos: EOS, m.bos: BOS}
-	for id, text := range v.Tokens {
-		switch role, named := names[text]; {
-		case v.Types[id] == Unknown:
-			v.setSpecial(UNK, id)
-		case v.Types[id] == Control && named:
-			v.setSpecial(role, id)
+// specials follows SentencePieceProcessor: a role belongs to the control piece of
+// that name, "unknown" to the piece of that type (google/sentencepiece
+// src/sentencepiece_processor.cc, bos_id).
+func (m *spModel) specials() map[Role]int {
+	found := map[Role]int{}
+	for id, text := range m.tokens {
+		switch {
+		case m.types[id] == Unknown:
+			found[UNK] = id
+		case m.types[id] != Control:
+		case text == m.bos:
+			found[BOS] = id
+		case text == m.eos:
+			found[EOS] = id
+		case text == m.pad:
+			found[PAD] = id
 		}
 	}
+	return found
 }
 
 func unescapeSpaces(s string) string { return strings.ReplaceAll(s, "▁", " ") }

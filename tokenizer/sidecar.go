@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,9 +23,8 @@ type sidecar struct {
 	ids   map[Role]int    // special tokens by id
 	added []addedToken    // in the order in which they override
 
-	configured bool // there is a tokenizer_config.json
-	cleanUp    *bool
-	flags      map[string]bool // add_bos_token and the like
+	cleanUp *bool
+	flags   map[string]bool // add_bos_token and the like
 
 	template  string
 	templates map[string]string
@@ -48,7 +48,7 @@ func (f folder) read(name string, limit int) (b []byte, found bool, err error) {
 	defer file.Close()
 	b, err = io.ReadAll(io.LimitReader(file, int64(limit)+1))
 	if err == nil && len(b) > limit {
-		err = &Error{Op: "tokenizer: read", File: f.path(name), Offset: -1, Err: fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)}
+		err = f.bad(name, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit))
 	}
 	return b, true, err
 }
@@ -62,117 +62,161 @@ func (f folder) json(name string, v any) (found bool, err error) {
 		return found, err
 	}
 	if err := decodeJSON(b, maxSidecar, v); err != nil {
-		return true, &Error{Op: "tokenizer: read", File: f.path(name), Offset: jsonOffset(err), Err: err}
+		return true, f.bad(name, err)
 	}
 	return true, nil
 }
 
-type object map[string]json.RawMessage
+// bad says that the file called name is at fault.
+func (f folder) bad(name string, err error) error {
+	return &Error{Op: "tokenizer: read", File: f.path(name), Offset: jsonOffset(err), Err: err}
+}
+
+func newSidecar() *sidecar {
+	return &sidecar{texts: map[Role]string{}, ids: map[Role]int{}, flags: map[string]bool{}}
+}
 
 func (f folder) sidecar() (*sidecar, error) {
-	s := &sidecar{}
-	for _, read := range []func(folder) error{s.readAdded, s.readConfig, s.readSpecials, s.readIDs, s.readTemplates} {
-		if err := read(f); err != nil {
+	s := newSidecar()
+	for _, read := range []struct {
+		name string
+		take func(object) error
+	}{
+		{"added_tokens.json", s.takeAdded},
+		{"tokenizer_config.json", s.takeConfig},
+		{"special_tokens_map.json", s.takeTexts},
+		{"config.json", s.takeIDs},
+		{"generation_config.json", s.takeIDs},
+	} {
+		var o object
+		if _, err := f.json(read.name, &o); err != nil {
 			return nil, err
+		}
+		if err := read.take(o); err != nil {
+			return nil, f.bad(read.name, err)
 		}
 	}
 	// Encoders name what begins and ends a text "cls" and "sep".
 	s.suggest(BOS, s.texts[CLS])
 	s.suggest(EOS, s.texts[SEP])
-	return s, nil
+	return s, s.readTemplates(f)
 }
 
-func (s *sidecar) readAdded(f folder) error {
-	var list textIDs
-	_, err := f.json("added_tokens.json", &list)
-	for _, e := range list {
-		s.added = append(s.added, addedToken{ID: e.id, Content: e.text})
-	}
-	return err
-}
+// An object is the content of a JSON file, decoded as its parts are asked for.
+type object map[string]json.RawMessage
 
-func (s *sidecar) readConfig(f folder) error {
-	var c struct {
-		Added    decoderTokens `json:"added_tokens_decoder"`
-		CleanUp  *bool         `json:"clean_up_tokenization_spaces"`
-		Template chatTemplate  `json:"chat_template"`
+// get decodes the value of key into v, which stays as it is if there is none.
+func (o object) get(key string, v any) error {
+	raw, ok := o[key]
+	if !ok {
+		return nil
 	}
-	var all object
-	found, err := f.json("tokenizer_config.json", &c)
-	if err != nil || !found {
-		return err
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, key, err)
 	}
-	if _, err := f.json("tokenizer_config.json", &all); err != nil {
-		return err
-	}
-	s.configured, s.cleanUp, s.added = true, c.CleanUp, append(s.added, c.Added...)
-	s.takeTexts(all)
-	s.flags = map[string]bool{}
-	for _, name := range []string{"add_bos_token", "add_eos_token", "add_sep_token", "add_prefix_space"} {
-		var on bool
-		if raw, ok := all[name]; ok && string(raw) != "null" && json.Unmarshal(raw, &on) == nil {
-			s.flags[name] = on
-		}
-	}
-	s.template, s.templates = c.Template.text, c.Template.named
 	return nil
 }
 
-func (s *sidecar) readSpecials(f folder) error {
-	var all object
-	_, err := f.json("special_tokens_map.json", &all)
-	s.takeTexts(all)
-	return err
-}
-
-// takeTexts reads the special tokens of o, each a string or {"content": string}.
-func (s *sidecar) takeTexts(o object) {
-	for _, r := range roles {
-		raw, ok := o[string(r.role)+"_token"]
-		if !ok {
-			continue
-		}
-		var t struct {
-			Content string `json:"content"`
-		}
-		if json.Unmarshal(raw, &t.Content) == nil || json.Unmarshal(raw, &t) == nil {
-			s.suggest(r.role, t.Content)
-		}
-	}
-}
-
-func (s *sidecar) readIDs(f folder) error {
-	for _, name := range []string{"config.json", "generation_config.json"} {
-		var all object
-		if _, err := f.json(name, &all); err != nil {
+func (s *sidecar) takeAdded(o object) error {
+	for text := range o {
+		var id json.Number
+		if err := o.get(text, &id); err != nil {
 			return err
 		}
-		s.takeIDs(all)
-		var text object // of models that know more than text
-		if raw, ok := all["text_config"]; ok && json.Unmarshal(raw, &text) == nil {
-			s.takeIDs(text)
+		e, err := newTextID(text, id)
+		if err != nil {
+			return err
 		}
+		s.added = append(s.added, addedToken{ID: e.id, Content: text})
+	}
+	// Two texts of one id are refused later; the order makes the message the same each time.
+	slices.SortFunc(s.added, func(a, b addedToken) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Content, b.Content))
+	})
+	return nil
+}
+
+func (s *sidecar) takeConfig(o object) error {
+	var added decoderTokens
+	var template chatTemplate
+	err := errors.Join(
+		o.get("added_tokens_decoder", &added),
+		o.get("clean_up_tokenization_spaces", &s.cleanUp),
+		o.get("chat_template", &template),
+		s.takeTexts(o),
+	)
+	for _, name := range []string{"add_bos_token", "add_eos_token", "add_sep_token", "add_prefix_space"} {
+		var on *bool
+		if err = errors.Join(err, o.get(name, &on)); on != nil {
+			s.flags[name] = *on
+		}
+	}
+	s.added = append(s.added, added...)
+	s.template, s.templates = template.text, template.named
+	return err
+}
+
+// takeTexts reads the special tokens of o.
+func (s *sidecar) takeTexts(o object) error {
+	for _, r := range roles {
+		var t tokenText
+		if err := o.get(string(r.role)+"_token", &t); err != nil {
+			return err
+		}
+		s.suggest(r.role, string(t))
 	}
 	return nil
 }
 
-// takeIDs reads ids, each a number or a list of alternatives of which the first counts.
-func (s *sidecar) takeIDs(o object) {
-	for _, r := range roles {
-		raw := o[string(r.role)+"_token_id"]
-		var one *int
-		var several []int
-		if json.Unmarshal(raw, &one) != nil && json.Unmarshal(raw, &several) == nil && len(several) > 0 {
-			one = &several[0]
-		}
-		if _, ok := s.ids[r.role]; ok || one == nil {
-			continue
-		}
-		if s.ids == nil {
-			s.ids = map[Role]int{}
-		}
-		s.ids[r.role] = *one
+// A tokenText is a token as a string or as {"content": string}.
+type tokenText string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *tokenText) UnmarshalJSON(b []byte) error {
+	if json.Unmarshal(b, (*string)(t)) == nil {
+		return nil
 	}
+	var o struct {
+		Content string `json:"content"`
+	}
+	err := json.Unmarshal(b, &o)
+	*t = tokenText(o.Content)
+	return err
+}
+
+// takeIDs reads the special ids of a model's configuration and of the part about
+// text in models that know more than text.
+func (s *sidecar) takeIDs(o object) error {
+	for _, r := range roles {
+		var ids tokenIDs
+		if err := o.get(string(r.role)+"_token_id", &ids); err != nil {
+			return err
+		}
+		if _, ok := s.ids[r.role]; !ok && len(ids) > 0 {
+			s.ids[r.role] = ids[0]
+		}
+	}
+	var text object
+	if err := o.get("text_config", &text); err != nil || text == nil {
+		return err
+	}
+	delete(text, "text_config")
+	return s.takeIDs(text)
+}
+
+// tokenIDs is an id or a list of alternatives.
+type tokenIDs []int
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *tokenIDs) UnmarshalJSON(b []byte) error {
+	var one *int
+	if json.Unmarshal(b, &one) != nil {
+		return json.Unmarshal(b, (*[]int)(t))
+	}
+	if one != nil {
+		*t = tokenIDs{*one}
+	}
+	return nil
 }
 
 // readTemplates looks for chat templates in files of their own unless
@@ -210,7 +254,7 @@ func (s *sidecar) readNamedTemplates(f folder) error {
 		return err
 	}
 	if len(entries) > maxTemplates {
-		return &Error{Op: "tokenizer: read", File: f.path(dir), Offset: -1, Err: fmt.Errorf("%w: %d files, the limit is %d", ErrTooLarge, len(entries), maxTemplates)}
+		return f.bad(dir, fmt.Errorf("%w: %d files, the limit is %d", ErrTooLarge, len(entries), maxTemplates))
 	}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".jinja")
@@ -231,13 +275,9 @@ func (s *sidecar) readNamedTemplates(f folder) error {
 
 // suggest names the token for a role that has none.
 func (s *sidecar) suggest(role Role, text string) {
-	if _, ok := s.texts[role]; ok || text == "" {
-		return
+	if _, ok := s.texts[role]; !ok && text != "" {
+		s.texts[role] = text
 	}
-	if s.texts == nil {
-		s.texts = map[Role]string{}
-	}
-	s.texts[role] = text
 }
 
 // names reports whether text is the token of one of these roles.
@@ -275,19 +315,14 @@ func (s *sidecar) apply(v *Vocab) {
 }
 
 // override puts the added tokens over those of v, as llama.cpp does
-// (conversion/base.py, _create_vocab_sentencepiece). Tokens after the last id
-// must follow without a gap.
+// (conversion/base.py, _create_vocab_sentencepiece), padding up to them.
 func (s *sidecar) override(v *Vocab) error {
-	slices.SortStableFunc(s.added, func(a, b addedToken) int { return a.ID - b.ID })
 	for _, a := range s.added {
-		if a.ID > len(v.Tokens) {
-			return fmt.Errorf("%w: the added token %s has id %d, the vocabulary has %d tokens", ErrCorrupt, quote(a.Content), a.ID, len(v.Tokens))
+		if a.ID-len(v.Tokens) > maxHoles {
+			return fmt.Errorf("%w: the added token %s has id %d, the vocabulary %d tokens", ErrCorrupt, quote(a.Content), a.ID, len(v.Tokens))
 		}
-		if a.ID == len(v.Tokens) {
-			v.pad(a.ID)
-		}
-		if v.Types[a.ID] == Unknown || v.Types[a.ID] == Byte {
-			continue
+		for len(v.Tokens) <= a.ID {
+			v.pad(len(v.Tokens))
 		}
 		v.Tokens[a.ID], v.Types[a.ID] = a.resolve()
 		v.Scores[a.ID] = addedScore
