@@ -263,10 +263,10 @@ func noPretender(t *testing.T, dir, output string) {
 // smallDisk mounts an empty file system of the given size.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
-	return need(t, peer{"a small disk", func() (string, error) {
+	return need(t, peer{"a small disk", "root can mount one", func() (string, error) {
 		dir := t.TempDir()
 		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "smelt-test", dir).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("mount needs root: %v: %s", err, lastLine(out))
+			return "", fmt.Errorf("%w: %s", err, lastLine(out))
 		}
 		t.Cleanup(func() {
 			if err := syscall.Unmount(dir, 0); err != nil {

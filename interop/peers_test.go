@@ -20,21 +20,24 @@ import (
 
 // A peer is a program, model or data set outside the repository.
 type peer struct {
-	name string
-	find func() (string, error) // a path, or why there is none
+	name   string
+	remedy string
+	find   func() (string, error) // a path, or why there is none
 }
 
+const setup = ".ci/setup installs it"
+
 var (
-	smeltBinary = peer{"the built smelt", func() (string, error) { return existing(env("SMELT_BIN", filepath.Join("..", "bin", "smelt"))) }}
-	shared      = peer{"the folder of golden results", func() (string, error) { return existing(sharedDir()) }}
-	python      = peer{"Python with PyTorch 2.11", func() (string, error) { return existing(filepath.Join(cacheDir(), "py", "bin", "python")) }}
-	oldPython   = peer{"Python with PyTorch 1.13", findOldPython}
-	llamaCpp    = peer{"node-llama-cpp", findLlama}
+	smeltBinary = peer{"the built smelt", "make build makes it", func() (string, error) { return existing(env("SMELT_BIN", filepath.Join("..", "bin", "smelt"))) }}
+	shared      = peer{"the folder of golden results", "SMELT_SHARED names it", func() (string, error) { return existing(sharedDir()) }}
+	python      = peer{"Python with PyTorch 2.11", setup, func() (string, error) { return existing(filepath.Join(cacheDir(), "py", "bin", "python")) }}
+	oldPython   = peer{"Python with PyTorch 1.13", setup, findOldPython}
+	llamaCpp    = peer{"node-llama-cpp", setup, findLlama}
 )
 
 // model is a file or folder that make_models.py makes.
 func model(name string) peer {
-	return peer{"model " + name, func() (string, error) { return existing(filepath.Join(cacheDir(), "models", name)) }}
+	return peer{"model " + name, setup, func() (string, error) { return existing(filepath.Join(cacheDir(), "models", name)) }}
 }
 
 // need returns where p is, and ends the test where it is not.
@@ -45,9 +48,9 @@ func need(t *testing.T, p peer) string {
 		return path
 	}
 	if os.Getenv("SMELT_REQUIRE_PEERS") == "1" {
-		t.Fatalf("%s is missing: %v", p.name, err)
+		t.Fatalf("%s is missing: %v; %s", p.name, err, p.remedy)
 	}
-	t.Skipf("%s is missing: %v (.ci/setup installs it)", p.name, err)
+	t.Skipf("%s is missing: %v; %s", p.name, err, p.remedy)
 	return ""
 }
 

@@ -87,6 +87,15 @@ func torchFiles(t *testing.T, version, py string) string {
 	if exists(t, dir) {
 		return dir
 	}
+	stale, err := filepath.Glob(filepath.Join(filepath.Dir(dir), version+"-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range stale {
+		if err := os.RemoveAll(d); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Logf("%s", lastLine(script(t, py, "make_torch_files.py", dir+".part")))
 	if err := os.Rename(dir+".part", dir); err != nil {
 		t.Fatal(err)
