@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -100,15 +101,22 @@ func sameMetadata(t *testing.T, got map[string]any, want ggufDump) {
 			t.Errorf("key %s is missing, the gguf package reads it", kv.Key)
 			continue
 		}
-		if diff := differ(v, kv.Value); diff != "" {
+		if diff := differ(v, kv.Value, floatBits(kv.Type)); diff != "" {
 			t.Errorf("%s: %s", kv.Key, diff)
 		}
 	}
 }
 
-// differ says where two JSON values differ. Numbers are compared as float32 where they are not integers: one side
-// prints the shortest decimal, the other the exact one, of the same four bytes.
-func differ(got, want any) string {
+func floatBits(valueType string) int {
+	if strings.HasSuffix(valueType, "FLOAT32") {
+		return 32
+	}
+	return 64
+}
+
+// differ says where two JSON values differ. Fractions are compared as the floats they stand for: one side prints the
+// shortest decimal, the other the exact one, of the same bytes.
+func differ(got, want any, bits int) string {
 	switch w := want.(type) {
 	case []any:
 		g, ok := got.([]any)
@@ -116,14 +124,14 @@ func differ(got, want any) string {
 			return fmt.Sprintf("%.80v, want %d items", got, len(w))
 		}
 		for i := range w {
-			if d := differ(g[i], w[i]); d != "" {
+			if d := differ(g[i], w[i], bits); d != "" {
 				return fmt.Sprintf("item %d: %s", i, d)
 			}
 		}
 		return ""
 	case json.Number:
 		g, ok := got.(json.Number)
-		if ok && (g == w || sameFloat32(g, w)) {
+		if ok && (g == w || sameFloat(g, w, bits)) {
 			return ""
 		}
 	default:
@@ -134,13 +142,16 @@ func differ(got, want any) string {
 	return fmt.Sprintf("%.200v, want %.200v", got, want)
 }
 
-func sameFloat32(a, b json.Number) bool {
-	if _, err := strconv.ParseInt(a.String(), 10, 64); err == nil {
-		if _, err := strconv.ParseInt(b.String(), 10, 64); err == nil {
-			return false
-		}
+func sameFloat(a, b json.Number, bits int) bool {
+	if isInteger(a) && isInteger(b) {
+		return false // and they are not the same digits
 	}
-	x, errX := strconv.ParseFloat(a.String(), 32)
-	y, errY := strconv.ParseFloat(b.String(), 32)
-	return errX == nil && errY == nil && math.Float32bits(float32(x)) == math.Float32bits(float32(y))
+	x, errX := strconv.ParseFloat(a.String(), bits)
+	y, errY := strconv.ParseFloat(b.String(), bits)
+	return errX == nil && errY == nil && math.Float64bits(x) == math.Float64bits(y)
+}
+
+func isInteger(n json.Number) bool {
+	_, err := strconv.ParseInt(n.String(), 10, 64)
+	return err == nil
 }

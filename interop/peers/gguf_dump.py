@@ -15,12 +15,18 @@ import sys
 from gguf import GGUFReader, GGUFValueType
 
 
-def metadata(field):
-    kinds = [GGUFValueType(t).name for t in field.types]
-    value = field.contents()
+def plain(value):
+    """JSON has no numbers for what is not finite."""
+    if isinstance(value, list):
+        return [plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
-        value = str(value)
-    return {"key": field.name, "type": ":".join(kinds), "value": value}
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def metadata(field):
+    types = [GGUFValueType(t).name for t in field.types]
+    return {"key": field.name, "type": ":".join(types), "value": plain(field.contents())}
 
 
 def tensor(t):
