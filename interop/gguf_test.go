@@ -151,7 +151,4 @@ func sameFloat(a, b json.Number, bits int) bool {
 	return errX == nil && errY == nil && math.Float64bits(x) == math.Float64bits(y)
 }
 
-func isInteger(n json.Number) bool {
-	_, err := strconv.ParseInt(n.String(), 10, 64)
-	return err == nil
-}
+func isInteger(n json.Number) bool { return !strings.ContainsAny(n.String(), ".eE") }
