@@ -66,7 +66,11 @@ func (r *reader) flatten(roots []child) (*walk, error) {
 	w := &walk{r: r, meta: newScalars(r), names: map[string]int{}, seen: map[any]content{}, above: map[any]bool{},
 		first: map[place]*array{}, named: map[*array]string{}, arrays: map[*ndarray]*array{}}
 	for _, root := range roots {
-		if err := w.visit(root, root.name); err != nil {
+		name, err := w.join("", root.name)
+		if err != nil {
+			return nil, err
+		}
+		if err := w.visit(root, name); err != nil {
 			return nil, err
 		}
 		for len(w.stack) > 0 {

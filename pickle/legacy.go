@@ -19,6 +19,11 @@ var legacyMagic, _ = new(big.Int).SetString("1950a86a20f9469cfc6c", 16)
 
 const legacyProtocol = 1001
 
+func isLegacyMagic(v any) bool {
+	n, ok := v.(*big.Int)
+	return ok && n.Cmp(legacyMagic) == 0
+}
+
 // A legacy is a file in that container.
 type legacy struct {
 	r        *reader
@@ -62,7 +67,7 @@ func (l *legacy) header() error {
 	if err != nil {
 		return err
 	}
-	if n, ok := magic.(*big.Int); !ok || n.Cmp(legacyMagic) != 0 {
+	if !isLegacyMagic(magic) {
 		return l.fail(0, fmt.Errorf("magic number is a %s %.40s: %w", kindOf(magic), scalarText(magic), tensor.ErrCorrupt))
 	}
 	at := l.off
@@ -132,7 +137,7 @@ func (l *legacy) storage(id storageID) (any, error) {
 	}
 	b, again := l.blobs[id.key]
 	if !again {
-		b = &blob{id: "storage " + id.key, offset: -1, size: id.numel * id.elem.item, big: l.big}
+		b = &blob{id: l.r.prefix + "storage " + id.key, file: l.r.file, offset: -1, size: id.numel * id.elem.item, big: l.big}
 		l.blobs[id.key], l.elem[id.key], l.numel[id.key] = b, id.elem, id.numel
 	}
 	if l.numel[id.key] != id.numel || l.elem[id.key].item != id.elem.item {
@@ -184,7 +189,7 @@ func (l *legacy) placeOne(b *blob, key string) error {
 	if b.size > l.r.size-l.off {
 		return l.fail(l.off, fmt.Errorf("storage %s takes %d bytes, the file has %d more: %w", key, b.size, l.r.size-l.off, tensor.ErrCorrupt))
 	}
-	b.r, b.offset = io.NewSectionReader(l.r.src, l.off, b.size), l.off
+	b.r, b.offset = io.NewSectionReader(l.r.src, l.off, b.size), l.r.base+l.off
 	l.off += b.size
 	return nil
 }

@@ -1,15 +1,36 @@
 package pickle
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
 	"strings"
 	"testing"
+
+	"github.com/smelt-project/smelt/tensor"
 )
+
+// dirFiles serves a folder from memory.
+type dirFiles string
+
+func (d dirFiles) Open(name string) (io.ReaderAt, int64, error) {
+	b, err := os.ReadFile(filepath.Join(string(d), filepath.FromSlash(name)))
+	return bytes.NewReader(b), int64(len(b)), err
+}
+
+func (d dirFiles) Names() ([]string, error) {
+	list, err := os.ReadDir(string(d))
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
 
 func TestLocal(t *testing.T) {
 	dir := os.Getenv("TORCH_FILES")
@@ -38,12 +59,17 @@ func TestLocal(t *testing.T) {
 			}
 			path := filepath.Join(dir, want.File)
 			st, err := os.Stat(path)
-			if err != nil || st.IsDir() {
-				t.Skip("folder")
+			if err != nil {
+				t.Fatal(err)
 			}
-			f, _ := os.Open(path)
-			defer f.Close()
-			m, err := Read(f, st.Size(), path, Options{})
+			var m *tensor.Model
+			if st.IsDir() {
+				m, err = ReadDistributed(dirFiles(path), path, Options{})
+			} else {
+				f, _ := os.Open(path)
+				defer f.Close()
+				m, err = Read(f, st.Size(), path, Options{})
+			}
 			if err != nil {
 				if want.May_refuse != nil {
 					t.Skip(err)

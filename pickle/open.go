@@ -62,10 +62,10 @@ func some(names []string) string {
 // every other. It is a function because files can be inside files.
 func containerReader(c Container) func(*reader) (*checkpoint, error) {
 	return map[Container]func(*reader) (*checkpoint, error){
-		"zip":    readZip,
-		"legacy": readLegacy,
-		"tar":    readTar,
-		"pickle": readPlain,
+		Zip:    readZip,
+		Legacy: readLegacy,
+		Tar:    readTar,
+		Pickle: readPlain,
 	}[c]
 }
 
@@ -80,7 +80,6 @@ type checkpoint struct {
 
 // A session is what all the pickles of one file share.
 type session struct {
-	file   string
 	opt    Options
 	lim    Limits
 	room   int64 // bytes of Go memory that values may still take
@@ -94,22 +93,25 @@ type session struct {
 // A reader reads one container: the file itself, or one inside a pickle of it.
 type reader struct {
 	*session
-	src   io.ReaderAt
-	size  int64
-	depth int // of files inside files
+	src    io.ReaderAt
+	size   int64
+	file   string
+	prefix string // of the ids of its storages, to tell them from those of others
+	base   int64  // where src starts in file
+	depth  int    // of files inside files
 }
 
 // Read reads a PyTorch checkpoint in any container, recognised by its content:
 // zip, legacy, tar, TorchScript, or a plain pickle. file is the name for
 // messages. r must stay readable as long as the model's tensors are.
 func Read(r io.ReaderAt, size int64, file string, opt Options) (*tensor.Model, error) {
-	head := make([]byte, min(size, 1024))
+	head := make([]byte, min(size, SniffBytes))
 	if n, err := r.ReadAt(head, 0); n < len(head) {
 		return nil, &tensor.Error{Op: "pickle: open", File: file, Offset: int64(n), Err: fmt.Errorf("got %d of %d bytes: %w", n, len(head), err)}
 	}
 	read := containerReader(Sniff(head))
 	if read == nil {
-		return nil, &tensor.Error{Op: "pickle: open", File: file, Err: fmt.Errorf("%s: %w", Sniff(head), tensor.ErrUnsupported)}
+		return nil, &tensor.Error{Op: "pickle: open", File: file, Err: fmt.Errorf("%s: %w", Sniff(head).Advice(), tensor.ErrUnsupported)}
 	}
 	rd := newReader(r, size, file, opt)
 	c, err := read(rd)
@@ -120,15 +122,15 @@ func Read(r io.ReaderAt, size int64, file string, opt Options) (*tensor.Model, e
 }
 
 func newReader(r io.ReaderAt, size int64, file string, opt Options) *reader {
-	s := &session{file: file, opt: opt, lim: opt.Limits.withDefaults(), room: baseRoom, kinds: map[string]GlobalKind{}}
-	return &reader{session: s, src: r, size: size}
+	s := &session{opt: opt, lim: opt.Limits.withDefaults().forFile(size), room: baseRoom + size/4, kinds: map[string]GlobalKind{}}
+	return &reader{session: s, src: r, size: size, file: file}
 }
 
-// baseRoom and roomPerByte bound the Go memory of what pickles make: a real
-// state dict needs about ten bytes for each of its pickle.
+// The Go memory of what pickles make, beside what the audit counts: a state dict
+// needs about ten bytes for each of its pickle.
 const (
-	baseRoom    = 40 << 20
-	roomPerByte = 24
+	baseRoom    = 16 << 20
+	roomPerByte = 12
 )
 
 // take charges n bytes to the file.
@@ -147,7 +149,7 @@ func (r *session) note(format string, args ...any) {
 
 // allow refuses a pickle for the globals it names. What it does not refuse it
 // remembers for the notes.
-func (r *session) allow(a *Audit) error {
+func (r *reader) allow(a *Audit) error {
 	var bad []Global
 	var unknown []string
 	for _, g := range a.Globals {
@@ -246,19 +248,19 @@ func (r *reader) describeStorages(blobs []*blob) {
 		r.note("%d storages of %d bytes in all belong to no tensor that was read", idle, idleBytes)
 	}
 	if partly > 0 {
-		r.note("%d tensors are slices of larger storages, of which %d bytes are not used", partly, partlyBytes)
+		r.note("%d storages are larger than the tensors in them: %d bytes are not used", partly, partlyBytes)
 	}
 }
 
-// readPlain reads a pickle that no container surrounds.
+// readPlain reads a pickle that no container surrounds. One whose value is the
+// magic number begins a legacy file in a protocol that PyTorch does not choose.
 func readPlain(r *reader) (*checkpoint, error) {
-	b, err := r.bytesAt("", r.src, 0, r.size)
+	root, a, err := r.pickleAt("", r.src, 0, r.size, noStorages)
 	if err != nil {
 		return nil, err
 	}
-	root, a, err := r.unpickle("", 0, b, noStorages)
-	if err != nil {
-		return nil, err
+	if isLegacyMagic(root) {
+		return readLegacy(r)
 	}
 	if rest := r.size - a.Size; rest > 0 {
 		r.note("%d bytes follow the pickle and were not read", rest)
@@ -270,19 +272,6 @@ func noStorages(id storageID) (any, error) {
 	return nil, fmt.Errorf("storage %.40q in a pickle without storages: %w", id.key, tensor.ErrUnsupported)
 }
 
-// bytesAt reads size bytes of a pickle, which must not be longer than a pickle may be.
-func (r *reader) bytesAt(member string, src io.ReaderAt, off, size int64) ([]byte, error) {
-	if size > r.lim.Pickle {
-		return nil, &tensor.Error{Op: "pickle: open", File: r.file, Member: member, Err: fmt.Errorf("pickle of %d bytes, at most %d are read: %w", size, r.lim.Pickle, tensor.ErrTooLarge)}
-	}
-	b := make([]byte, size)
-	if n, err := src.ReadAt(b, off); n < len(b) {
-		return nil, &tensor.Error{Op: "pickle: open", File: r.file, Member: member, Offset: off + int64(n), Err: fmt.Errorf("got %d of %d bytes: %w", n, size, err)}
-	}
-	r.room += roomPerByte * size
-	return b, nil
-}
-
 // nested reads a whole file that is a bytes object of a pickle
 // (torch.storage._load_from_bytes) and returns its value.
 func (r *reader) nested(b []byte) (any, error) {
@@ -290,18 +279,18 @@ func (r *reader) nested(b []byte) (any, error) {
 	if r.depth >= maxDepth || r.inside >= maxFiles {
 		return nil, fmt.Errorf("files inside files, %d deep and %d in all: %w", r.depth, r.inside, tensor.ErrTooLarge)
 	}
-	read := containerReader(Sniff(b[:min(len(b), 1024)]))
+	read := containerReader(Sniff(b[:min(len(b), SniffBytes)]))
 	if read == nil {
 		return nil, fmt.Errorf("bytes of a tensor are not a PyTorch file: %w", tensor.ErrUnsupported)
 	}
 	r.inside++
-	inner := &reader{session: r.session, src: bytes.NewReader(b), size: int64(len(b)), depth: r.depth + 1}
+	inner := &reader{session: r.session, src: bytes.NewReader(b), size: int64(len(b)), file: r.file, prefix: fmt.Sprintf("%snested#%d/", r.prefix, r.inside), depth: r.depth + 1}
 	c, err := read(inner)
 	if err != nil {
 		return nil, err
 	}
 	for _, b := range c.blobs {
-		b.id, b.offset = fmt.Sprintf("nested#%d/%s", r.inside, b.id), -1
+		b.offset = -1 // in the pickle's bytes, not in the file
 	}
 	return c.roots[0].v, nil
 }

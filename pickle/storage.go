@@ -16,6 +16,7 @@ import (
 // A blob is the bytes behind one storage key of a container.
 type blob struct {
 	id     string // unique in the file; becomes Origin.Storage
+	file   string
 	member string // of the container
 	r      io.ReaderAt
 	size   int64
@@ -140,7 +141,7 @@ func (id storageID) part(b *blob) *storage {
 // inMemory returns a storage over bytes that came with the pickle itself.
 func (r *reader) inMemory(kind string, elem *scalarType, b []byte) *storage {
 	r.memory++
-	blob := &blob{id: fmt.Sprintf("%s#%d", kind, r.memory), r: bytes.NewReader(b), size: int64(len(b)), offset: -1}
+	blob := &blob{id: fmt.Sprintf("%s%s#%d", r.prefix, kind, r.memory), file: r.file, r: bytes.NewReader(b), size: int64(len(b)), offset: -1}
 	return &storage{blob: blob, elem: elem, bytes: int64(len(b))}
 }
 
@@ -157,8 +158,9 @@ type array struct {
 	noData string // why there are no elements: "meta device"
 	notes  []string
 	quant  *quantization
-	parts  []part // of a sparse or nested tensor, which has no storage itself
-	states []any  // Python attributes
+	parts  []part  // of a sparse or nested tensor, which has no storage itself
+	chunks []chunk // of a distributed tensor, which has none either
+	states []any   // Python attributes
 }
 
 // A part is one of the dense tensors that a composite one is made of.
@@ -207,11 +209,14 @@ func (r *reader) tensor(name string, a *array, notes ...string) (*tensor.Tensor,
 	fail := func(err error) (*tensor.Tensor, error) {
 		return nil, &tensor.Error{Op: "pickle: tensor", File: r.file, Tensor: name, Err: err}
 	}
+	if a.chunks != nil {
+		return r.joined(name, a, notes...)
+	}
 	if a.storage == nil {
 		return fail(fmt.Errorf("it was made without a storage: %w", tensor.ErrCorrupt))
 	}
 	s, b := a.storage, a.storage.blob
-	origin := tensor.Origin{File: r.file, Member: b.member, Offset: -1, Storage: b.id}
+	origin := tensor.Origin{File: b.file, Member: b.member, Offset: -1, Storage: b.id}
 	if len(a.shape) > r.lim.Rank {
 		return fail(fmt.Errorf("%d dimensions, at most %d are read: %w", len(a.shape), r.lim.Rank, tensor.ErrTooLarge))
 	}
@@ -277,8 +282,7 @@ func (r *reader) affordable(info tensor.Info, held int64) error {
 	if err != nil || r.opt.AllowExpand {
 		return err
 	}
-	const free = 1 << 30
-	if size <= free || size/4 <= held {
+	if size <= r.lim.Expand || size/4 <= held {
 		return nil
 	}
 	return fmt.Errorf("shape %v takes %d bytes, its storage holds %d; AllowExpand reads it all the same: %w", info.Shape, size, held, tensor.ErrTooLarge)

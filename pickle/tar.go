@@ -222,7 +222,7 @@ func (t *tarred) storage(c *cursor) error {
 	if err != nil {
 		return err
 	}
-	b := &blob{id: "storage " + key, member: c.member, r: io.NewSectionReader(t.r.src, off, size), size: size, offset: off}
+	b := &blob{id: t.r.prefix + "storage " + key, file: t.r.file, member: c.member, r: io.NewSectionReader(t.r.src, off, size), size: size, offset: t.r.base + off}
 	t.blobs = append(t.blobs, b)
 	return t.define(c, key, &storage{blob: b, elem: class.elem, bytes: size})
 }

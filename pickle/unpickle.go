@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 
@@ -25,35 +26,44 @@ type machine struct {
 
 // unpickle audits the pickle at the start of b, refuses what the options do not
 // allow, and runs the rest. base is where b starts in member, or in the file if
-// member is "". The result does not refer to b.
+// member is "".
 func (r *reader) unpickle(member string, base int64, b []byte, storage func(storageID) (any, error)) (v any, a *Audit, err error) {
 	a = audit(b, r.lim)
 	if err := r.allow(a); err != nil {
 		return nil, a, err
 	}
 	if a.Err != nil {
-		return nil, a, a.Err
+		return nil, a, r.located(member, base, a.Err)
 	}
 	m := &machine{r: r, member: member, storage: storage, nested: r.nested, classes: make(map[string]any)}
 	b = b[:a.Size]
-	spelled, at, err := respell(b, 2*len(b)+64)
-	if err == nil {
-		v, at, err = m.run(spelled)
+	spelled, at, err := respell(b, math.MaxInt)
+	if err != nil {
+		return nil, a, r.located(member, base, &tensor.Error{Op: "pickle: run", Offset: int64(at), Err: err})
 	}
-	if err == nil {
-		return v, a, nil
+	if v, at, err = m.run(spelled); err != nil {
+		return nil, a, r.located(member, base, &tensor.Error{Op: "pickle: run", Offset: int64(original(b, at)), Err: err})
 	}
-	if at, err := original(b, at), err; !located(err) {
-		return nil, a, &tensor.Error{Op: "pickle: run", File: r.file, Member: member, Offset: base + int64(at), Err: err}
-	}
-	return nil, a, err
+	return v, a, nil
 }
 
-// located reports whether err already says where it happened.
-func located(err error) bool {
-	var te *tensor.Error
-	var de *DangerError
-	return errors.As(err, &te) || errors.As(err, &de)
+// located completes an error inside a pickle by the place of the pickle. One
+// that comes from a file inside the pickle says where it is already.
+func (r *reader) located(member string, base int64, err error) error {
+	var danger *DangerError
+	if errors.As(err, &danger) {
+		return danger
+	}
+	var at *tensor.Error
+	if !errors.As(err, &at) {
+		return &tensor.Error{Op: "pickle: run", File: r.file, Member: member, Offset: base, Err: err}
+	}
+	if at.File != "" {
+		return err
+	}
+	e := *at
+	e.File, e.Member, e.Offset = r.file, member, base+at.Offset
+	return &e
 }
 
 // original translates an offset in the respelled pickle back to b.

@@ -173,22 +173,19 @@ func checkKey(key string) error {
 }
 
 func (z *zipped) blob(name string, m *member) (*blob, error) {
-	b := &blob{id: name, member: m.Name, size: m.Size, offset: -1, big: z.big}
-	if m.Method == stored {
-		b.offset = m.Offset
+	b := &blob{id: z.r.prefix + name, file: z.r.file, member: m.Name, size: m.Size, offset: -1, big: z.big}
+	if m.Method == methodStored {
+		b.offset = z.r.base + m.Offset
 	}
 	var err error
 	b.r, err = z.a.section(m)
 	return b, err
 }
 
-// stored is the zip method of members that are not compressed (APPNOTE 4.4.5).
-const stored = 0
-
 // finish lists the storages in the order of the file, those that nothing refers
 // to as well, and looks at their checksums.
 func (z *zipped) finish() {
-	sums, compressed := 0, 0
+	filled, sums, compressed := 0, 0, 0
 	for _, m := range z.a.members() {
 		name := strings.TrimPrefix(m.Name, z.a.root()+"/")
 		folder, _, _ := strings.Cut(name, "/")
@@ -200,14 +197,17 @@ func (z *zipped) finish() {
 			b = &blob{id: name, member: m.Name, size: m.Size}
 		}
 		z.c.blobs = append(z.c.blobs, b)
+		if m.Size > 0 { // the checksum of nothing is zero
+			filled++
+		}
 		if m.CRC32 != 0 {
 			sums++
 		}
-		if m.Method != stored {
+		if m.Method != methodStored {
 			compressed++
 		}
 	}
-	if n := len(z.c.blobs); n > 0 && sums == 0 {
+	if filled > 0 && sums == 0 {
 		z.r.note("the file was written without checksums: damage to its tensors cannot be noticed")
 	}
 	if compressed > 0 {
