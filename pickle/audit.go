@@ -2,10 +2,9 @@ package pickle
 
 import (
 	"bytes"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -100,7 +99,7 @@ func (w *auditor) run() error {
 	for !w.stopped {
 		o, err := w.next()
 		if err == nil {
-			err = w.table[o.code].run(w, &o)
+			err = w.table[o.code].run(w, o)
 		}
 		if err != nil {
 			w.pos = o.start
@@ -140,7 +139,8 @@ func (w *auditor) next() (op, error) {
 	if int64(w.out.Opcodes) > w.lim.Opcodes {
 		return o, fmt.Errorf("more than %d instructions: %w", w.lim.Opcodes, tensor.ErrTooLarge)
 	}
-	if err := w.operand(&o, row.arg); err != nil {
+	var err error
+	if o.body, o.end, err = w.operand(w.pos, row.arg); err != nil {
 		return o, err
 	}
 	if w.frame != 0 && o.end > w.frame {
@@ -162,59 +162,59 @@ func (w *auditor) short() error {
 	return errShort
 }
 
-// operand finds where the operand of o lies.
-func (w *auditor) operand(o *op, arg operand) error {
-	o.body = o.start + 1
+// operand finds where the operand of the instruction at start lies.
+func (w *auditor) operand(start int, arg operand) (body, end int, err error) {
+	body = start + 1
 	n := prefix[arg]
-	if n > len(w.b)-o.body {
-		return fmt.Errorf("takes %d bytes, %d remain: %w", n, len(w.b)-o.body, w.short())
+	if n > len(w.b)-body {
+		return body, body, fmt.Errorf("takes %d bytes, %d remain: %w", n, len(w.b)-body, w.short())
 	}
-	o.end = o.body + n
+	end = body + n
 	switch arg {
 	case count1, count4, signed4, count8:
-		return w.counted(o, arg)
+		return w.counted(body, end, arg)
 	case line:
-		return w.line(o)
+		end, err = w.line(end)
 	case lines2:
-		return errors.Join(w.line(o), w.line(o))
+		if end, err = w.line(end); err == nil {
+			end, err = w.line(end)
+		}
 	}
-	return nil
+	return body, end, err
 }
 
-// counted finds the bytes behind a length field.
-func (w *auditor) counted(o *op, arg operand) error {
-	var field [8]byte
-	copy(field[:], w.b[o.body:o.end])
-	n := binary.LittleEndian.Uint64(field[:])
-	if arg == signed4 && n > 1<<31-1 {
-		return fmt.Errorf("length %d is negative: %w", int64(n)-1<<32, tensor.ErrCorrupt) //nolint:gosec // 4 bytes
+// counted finds the bytes behind the length field from body to end.
+func (w *auditor) counted(body, end int, arg operand) (int, int, error) {
+	var n uint64
+	for i := end - 1; i >= body; i-- {
+		n = n<<8 | uint64(w.b[i])
 	}
-	if n > uint64(len(w.b)-o.end) { //nolint:gosec // end is within b
-		return fmt.Errorf("length %d, %d bytes remain: %w", n, len(w.b)-o.end, w.short())
+	if arg == signed4 && n > math.MaxInt32 {
+		return body, end, fmt.Errorf("length %d is negative: %w", int64(n)-1<<32, tensor.ErrCorrupt) //nolint:gosec // 4 bytes
 	}
-	o.body, o.end = o.end, o.end+int(n) //nolint:gosec // n ≤ len(b)
-	return nil
+	if n > uint64(len(w.b)-end) { //nolint:gosec // end is within b
+		return body, end, fmt.Errorf("length %d, %d bytes remain: %w", n, len(w.b)-end, w.short())
+	}
+	return end, end + int(n), nil //nolint:gosec // n ≤ len(b)
 }
 
-// line extends o to the next newline.
-func (w *auditor) line(o *op) error {
-	rest := w.b[o.end:]
+// line returns where the text from start ends, behind its newline.
+func (w *auditor) line(start int) (int, error) {
+	rest := w.b[start:]
 	if len(rest) > w.lim.Line {
 		rest = rest[:w.lim.Line]
 	}
-	i := bytes.IndexByte(rest, '\n')
-	if i < 0 && len(rest) == w.lim.Line {
-		return fmt.Errorf("text of more than %d bytes without a newline: %w", w.lim.Line, tensor.ErrTooLarge)
+	if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+		return start + i + 1, nil
 	}
-	if i < 0 {
-		return fmt.Errorf("text without a newline: %w", w.short())
+	if len(rest) == w.lim.Line {
+		return start, fmt.Errorf("text of %d bytes or more without a newline: %w", w.lim.Line, tensor.ErrTooLarge)
 	}
-	o.end += i + 1
-	return nil
+	return start, fmt.Errorf("text without a newline: %w", w.short())
 }
 
 // text returns the operand without its newline.
-func (w *auditor) text(o *op) []byte { return w.b[o.body : o.end-1] }
+func (w *auditor) text(o op) []byte { return w.b[o.body : o.end-1] }
 
 // overLimits reports everything that building the value would cost and that
 // the walk itself did not have to stop for.
@@ -238,9 +238,9 @@ func (w *auditor) overLimits() error {
 // operandEnd returns where the instruction at i of an audited pickle ends.
 func operandEnd(b []byte, i int) int {
 	w := auditor{b: b, lim: Limits{Line: len(b)}}
-	o := op{start: i}
-	if err := w.operand(&o, opcodes[b[i]].arg); err != nil {
+	_, end, err := w.operand(i, opcodes[b[i]].arg)
+	if err != nil {
 		return len(b) + 1
 	}
-	return o.end
+	return end
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -39,7 +40,7 @@ func (u use) String() string {
 }
 
 // intern counts one appearance of a global and returns its index.
-func (w *auditor) intern(o *op, module, name []byte) int {
+func (w *auditor) intern(o op, module, name []byte) int {
 	w.key = binary.LittleEndian.AppendUint32(w.key[:0], uint32(len(module))) //nolint:gosec // a line or a string of b
 	w.key = append(append(w.key, module...), name...)
 	if i, ok := w.index[string(w.key)]; ok {
@@ -50,7 +51,7 @@ func (w *auditor) intern(o *op, module, name []byte) int {
 }
 
 // dynamic counts one appearance of a global whose name is not in the pickle.
-func (w *auditor) dynamic(o *op, module, name string) int {
+func (w *auditor) dynamic(o op, module, name string) int {
 	key := "\xff" + module + "\xff" + name // no length is this large
 	if i, ok := w.index[key]; ok {
 		w.entries[i].Count++
@@ -59,7 +60,7 @@ func (w *auditor) dynamic(o *op, module, name string) int {
 	return w.add(o, key, Global{Module: module, Name: name, Kind: Dynamic, Why: "which object this is depends on what runs before"})
 }
 
-func (w *auditor) add(o *op, key string, g Global) int {
+func (w *auditor) add(o op, key string, g Global) int {
 	g.Offset, g.Opcode, g.Count = int64(o.start), w.table[o.code].name, 1
 	e := entry{Global: g}
 	if g.Kind == "" {
@@ -83,7 +84,7 @@ func (w *auditor) globals() []Global {
 }
 
 // names returns the two lines of a GLOBAL or INST.
-func (w *auditor) names(o *op) (module, name []byte, err error) {
+func (w *auditor) names(o op) (module, name []byte, err error) {
 	module, name, _ = bytes.Cut(w.text(o), []byte("\n"))
 	for _, s := range [][]byte{module, name} {
 		if err := identifier(s); err != nil {
@@ -98,13 +99,13 @@ func identifier(s []byte) error {
 	if len(s) == 0 {
 		return fmt.Errorf("a global without a name: %w", tensor.ErrCorrupt)
 	}
-	if bytes.ContainsFunc(s, func(r rune) bool { return r == 0xfffd }) {
+	if !utf8.Valid(s) {
 		return fmt.Errorf("name %.40q is not UTF-8: %w", s, tensor.ErrCorrupt)
 	}
 	return nil
 }
 
-func runGlobal(w *auditor, o *op) error {
+func runGlobal(w *auditor, o op) error {
 	module, name, err := w.names(o)
 	if err != nil {
 		return err
@@ -112,7 +113,7 @@ func runGlobal(w *auditor, o *op) error {
 	return w.stack.push(mk(kGlobal, w.intern(o, module, name)))
 }
 
-func runStackGlobal(w *auditor, o *op) error {
+func runStackGlobal(w *auditor, o op) error {
 	args, err := w.stack.pop(2)
 	if err != nil {
 		return err
@@ -138,7 +139,7 @@ func orComputed(s []byte) string {
 	return string(s)
 }
 
-func runExtension(w *auditor, o *op) error {
+func runExtension(w *auditor, o op) error {
 	var field [8]byte
 	copy(field[:], w.b[o.body:o.end])
 	code := binary.LittleEndian.Uint64(field[:])
@@ -146,7 +147,7 @@ func runExtension(w *auditor, o *op) error {
 }
 
 // call records that v is called or built and returns its entry.
-func (w *auditor) call(o *op, v val, how use) int {
+func (w *auditor) call(o op, v val, how use) int {
 	if v.kind() == kGlobal {
 		w.entries[v.at()].use |= how
 		return v.at()
@@ -167,7 +168,7 @@ func (w *auditor) object(i int) error {
 	return w.stack.push(mk(kObject, i))
 }
 
-func runReduce(w *auditor, o *op) error {
+func runReduce(w *auditor, o op) error {
 	args, err := w.stack.pop(2)
 	if err != nil {
 		return err
@@ -198,7 +199,7 @@ func (w *auditor) payload(arg val, i int) {
 	}
 }
 
-func runInst(w *auditor, o *op) error {
+func runInst(w *auditor, o op) error {
 	module, name, err := w.names(o)
 	if err != nil {
 		return err
@@ -213,7 +214,7 @@ func runInst(w *auditor, o *op) error {
 	return w.object(i)
 }
 
-func runObj(w *auditor, o *op) error {
+func runObj(w *auditor, o op) error {
 	items, err := w.stack.popMark()
 	if err != nil {
 		return err
@@ -225,7 +226,7 @@ func runObj(w *auditor, o *op) error {
 	return w.object(w.call(o, items[0], called))
 }
 
-func runNewObj(w *auditor, o *op) error {
+func runNewObj(w *auditor, o op) error {
 	args, err := w.stack.pop(2)
 	if err != nil {
 		return err
@@ -234,7 +235,7 @@ func runNewObj(w *auditor, o *op) error {
 	return w.object(w.call(o, args[0], built))
 }
 
-func runNewObjEx(w *auditor, o *op) error {
+func runNewObjEx(w *auditor, o op) error {
 	args, err := w.stack.pop(3)
 	if err != nil {
 		return err
@@ -251,7 +252,7 @@ func (w *auditor) reuse(v val) {
 	}
 }
 
-func runBuild(w *auditor, _ *op) error {
+func runBuild(w *auditor, _ op) error {
 	state, err := w.stack.pop(1)
 	if err != nil {
 		return err
@@ -278,7 +279,8 @@ func (w *auditor) changed(v val) {
 // relex returns the instruction at an offset that the walk has passed.
 func (w *auditor) relex(at int) op {
 	o := op{code: w.b[at], start: at}
-	if err := w.operand(&o, w.table[o.code].arg); err != nil {
+	var err error
+	if o.body, o.end, err = w.operand(at, w.table[o.code].arg); err != nil {
 		panic("pickle: an instruction that was read cannot be read again: " + err.Error())
 	}
 	return o
@@ -300,7 +302,7 @@ func (w *auditor) str(v val) ([]byte, bool) {
 	if !ok {
 		return w.b[o.body:o.end], true
 	}
-	s, err := decode(w.text(&o))
+	s, err := decode(w.text(o))
 	return s, err == nil
 }
 

@@ -10,33 +10,33 @@ import (
 )
 
 // push makes a value of an instruction.
-func (w *auditor) push(k kind, o *op) error { return w.stack.push(mk(k, o.start)) }
+func (w *auditor) push(k kind, o op) error { return w.stack.push(mk(k, o.start)) }
 
-func pushOther(w *auditor, o *op) error { return w.push(kOther, o) }
-func pushStr(w *auditor, o *op) error   { return w.push(kStr, o) }
-func pushBytes(w *auditor, o *op) error { return w.push(kBytes, o) }
+func pushOther(w *auditor, o op) error { return w.push(kOther, o) }
+func pushStr(w *auditor, o op) error   { return w.push(kStr, o) }
+func pushBytes(w *auditor, o op) error { return w.push(kBytes, o) }
 
-func (w *auditor) container(k kind, o *op, items int) error {
+func (w *auditor) container(k kind, o op, items int) error {
 	w.containers++
 	w.items += int64(items)
 	return w.push(k, o)
 }
 
-func pushList(w *auditor, o *op) error  { return w.container(kList, o, 0) }
-func pushDict(w *auditor, o *op) error  { return w.container(kDict, o, 0) }
-func pushSet(w *auditor, o *op) error   { return w.container(kSet, o, 0) }
-func pushTuple(w *auditor, o *op) error { return w.container(kTuple, o, 0) }
+func pushList(w *auditor, o op) error  { return w.container(kList, o, 0) }
+func pushDict(w *auditor, o op) error  { return w.container(kDict, o, 0) }
+func pushSet(w *auditor, o op) error   { return w.container(kSet, o, 0) }
+func pushTuple(w *auditor, o op) error { return w.container(kTuple, o, 0) }
 
-func runMark(w *auditor, _ *op) error { return w.stack.mark() }
+func runMark(w *auditor, _ op) error { return w.stack.mark() }
 
-func runStop(w *auditor, _ *op) error {
+func runStop(w *auditor, _ op) error {
 	_, err := w.stack.pop(1)
 	w.stopped = true
 	return err
 }
 
 // runPop discards a value, or a mark that nothing follows.
-func runPop(w *auditor, _ *op) error {
+func runPop(w *auditor, _ op) error {
 	if len(w.stack.marks) > 0 && len(w.stack.vals) == w.stack.fence() {
 		_, err := w.stack.popMark()
 		return err
@@ -45,12 +45,12 @@ func runPop(w *auditor, _ *op) error {
 	return err
 }
 
-func runPopMark(w *auditor, _ *op) error {
+func runPopMark(w *auditor, _ op) error {
 	_, err := w.stack.popMark()
 	return err
 }
 
-func runDup(w *auditor, _ *op) error {
+func runDup(w *auditor, _ op) error {
 	v, err := w.stack.top()
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func again(v val) val {
 
 // Numbers.
 
-func runInt(w *auditor, o *op) error {
+func runInt(w *auditor, o op) error {
 	if err := decimal(w.text(o), 20); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func runInt(w *auditor, o *op) error {
 // longDigits is how many decimal digits and a sign 255 bytes need.
 const longDigits = 616
 
-func runLong(w *auditor, o *op) error {
+func runLong(w *auditor, o op) error {
 	if err := decimal(bytes.TrimSuffix(w.text(o), []byte("L")), longDigits); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func decimal(s []byte, most int) error {
 	return nil
 }
 
-func runFloat(w *auditor, o *op) error {
+func runFloat(w *auditor, o op) error {
 	s := w.text(o)
 	switch string(bytes.TrimLeft(s, "+-")) {
 	case "inf", "nan":
@@ -113,7 +113,7 @@ func runFloat(w *auditor, o *op) error {
 	return w.push(kOther, o)
 }
 
-func runBinLong(w *auditor, o *op) error {
+func runBinLong(w *auditor, o op) error {
 	n := o.end - o.body
 	if n > w.lim.Long {
 		return fmt.Errorf("integer of %d bytes, the limit is %d: %w", n, w.lim.Long, tensor.ErrTooLarge)
@@ -123,7 +123,7 @@ func runBinLong(w *auditor, o *op) error {
 
 // Strings.
 
-func runText(w *auditor, o *op) error {
+func runText(w *auditor, o op) error {
 	if n := int64(o.end - o.body); n > w.lim.Text {
 		return fmt.Errorf("string of %d bytes, the limit is %d: %w", n, w.lim.Text, tensor.ErrTooLarge)
 	}
@@ -131,7 +131,7 @@ func runText(w *auditor, o *op) error {
 }
 
 // runUTF8 accepts what Python decodes with "surrogatepass".
-func runUTF8(w *auditor, o *op) error {
+func runUTF8(w *auditor, o op) error {
 	if b := w.b[o.body:o.end]; !utf8.Valid(b) && !utf8.Valid(withoutSurrogates(b)) {
 		return fmt.Errorf("string %.40q is not UTF-8: %w", b, tensor.ErrCorrupt)
 	}
@@ -151,7 +151,7 @@ func withoutSurrogates(b []byte) []byte {
 	return out
 }
 
-func runQuoted(w *auditor, o *op) error {
+func runQuoted(w *auditor, o op) error {
 	s := w.text(o)
 	if len(s) < 2 || s[0] != s[len(s)-1] || s[0] != '\'' && s[0] != '"' {
 		return fmt.Errorf("%.40q is not quoted: %w", s, tensor.ErrCorrupt)
@@ -161,7 +161,7 @@ func runQuoted(w *auditor, o *op) error {
 
 // Containers.
 
-func runList(w *auditor, o *op) error {
+func runList(w *auditor, o op) error {
 	items, err := w.stack.popMark()
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func runList(w *auditor, o *op) error {
 	return w.container(kList, o, len(items))
 }
 
-func runDict(w *auditor, o *op) error {
+func runDict(w *auditor, o op) error {
 	items, err := w.stack.popMark()
 	if err != nil {
 		return err
@@ -180,7 +180,7 @@ func runDict(w *auditor, o *op) error {
 	return w.container(kDict, o, 0)
 }
 
-func runFrozenSet(w *auditor, o *op) error {
+func runFrozenSet(w *auditor, o op) error {
 	items, err := w.stack.popMark()
 	if err != nil {
 		return err
@@ -189,7 +189,7 @@ func runFrozenSet(w *auditor, o *op) error {
 	return w.container(kSet, o, len(items))
 }
 
-func runTuple(w *auditor, o *op) error {
+func runTuple(w *auditor, o op) error {
 	items, err := w.stack.popMark()
 	if err != nil {
 		return err
@@ -197,11 +197,11 @@ func runTuple(w *auditor, o *op) error {
 	return w.tuple(o, items)
 }
 
-func runTuple1(w *auditor, o *op) error { return w.tupleOf(o, 1) }
-func runTuple2(w *auditor, o *op) error { return w.tupleOf(o, 2) }
-func runTuple3(w *auditor, o *op) error { return w.tupleOf(o, 3) }
+func runTuple1(w *auditor, o op) error { return w.tupleOf(o, 1) }
+func runTuple2(w *auditor, o op) error { return w.tupleOf(o, 2) }
+func runTuple3(w *auditor, o op) error { return w.tupleOf(o, 3) }
 
-func (w *auditor) tupleOf(o *op, n int) error {
+func (w *auditor) tupleOf(o op, n int) error {
 	items, err := w.stack.pop(n)
 	if err != nil {
 		return err
@@ -210,7 +210,7 @@ func (w *auditor) tupleOf(o *op, n int) error {
 }
 
 // tuple makes a tuple and keeps of its items what a call could need.
-func (w *auditor) tuple(o *op, items []val) error {
+func (w *auditor) tuple(o op, items []val) error {
 	k, at := kTuple, o.start
 	if len(items) > 0 {
 		first := items[0]
@@ -246,7 +246,7 @@ func (w *auditor) isModule(items []val) bool {
 	return string(tag) == "module"
 }
 
-func runAppend(w *auditor, _ *op) error {
+func runAppend(w *auditor, _ op) error {
 	items, err := w.stack.pop(1)
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func runAppend(w *auditor, _ *op) error {
 	return w.fill(items)
 }
 
-func runAppends(w *auditor, _ *op) error {
+func runAppends(w *auditor, _ op) error {
 	items, err := w.stack.popMark()
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func (w *auditor) fill(items []val) error {
 	return nil
 }
 
-func runSetItem(w *auditor, _ *op) error {
+func runSetItem(w *auditor, _ op) error {
 	items, err := w.stack.pop(2)
 	if err != nil {
 		return err
@@ -281,7 +281,7 @@ func runSetItem(w *auditor, _ *op) error {
 	return w.setItems(items)
 }
 
-func runSetItems(w *auditor, _ *op) error {
+func runSetItems(w *auditor, _ op) error {
 	items, err := w.stack.popMark()
 	if err != nil {
 		return err
@@ -321,7 +321,7 @@ func (w *auditor) longKey(key val) {
 	}
 }
 
-func runAddItems(w *auditor, _ *op) error {
+func runAddItems(w *auditor, _ op) error {
 	items, err := w.stack.popMark()
 	if err != nil {
 		return err
@@ -341,7 +341,7 @@ func (w *auditor) hashed(items []val) {
 // Memo.
 
 // id returns the memo entry that o names.
-func (w *auditor) id(o *op) (int, error) {
+func (w *auditor) id(o op) (int, error) {
 	if w.table[o.code].arg != line {
 		var field [8]byte
 		copy(field[:], w.b[o.body:o.end])
@@ -361,7 +361,7 @@ func (w *auditor) id(o *op) (int, error) {
 	return n, nil
 }
 
-func runPut(w *auditor, o *op) error {
+func runPut(w *auditor, o op) error {
 	id, err := w.id(o)
 	if err != nil {
 		return err
@@ -373,7 +373,7 @@ func runPut(w *auditor, o *op) error {
 	return w.memo.put(id, v)
 }
 
-func runMemoize(w *auditor, _ *op) error {
+func runMemoize(w *auditor, _ op) error {
 	v, err := w.stack.top()
 	if err != nil {
 		return err
@@ -381,7 +381,7 @@ func runMemoize(w *auditor, _ *op) error {
 	return w.memo.put(w.memo.n, v)
 }
 
-func runGet(w *auditor, o *op) error {
+func runGet(w *auditor, o op) error {
 	id, err := w.id(o)
 	if err != nil {
 		return err
@@ -395,7 +395,7 @@ func runGet(w *auditor, o *op) error {
 
 // The stream itself.
 
-func runProto(w *auditor, o *op) error {
+func runProto(w *auditor, o op) error {
 	p := int(w.b[o.body])
 	if o.start != 0 {
 		return fmt.Errorf("protocol declared at byte 0x%x, not at the start: %w", o.start, tensor.ErrCorrupt)
@@ -407,7 +407,7 @@ func runProto(w *auditor, o *op) error {
 	return nil
 }
 
-func runFrame(w *auditor, o *op) error {
+func runFrame(w *auditor, o op) error {
 	n := binary.LittleEndian.Uint64(w.b[o.body:o.end])
 	if w.frame != 0 && w.frame != o.end {
 		return fmt.Errorf("frame inside a frame that ends at byte 0x%x: %w", w.frame, tensor.ErrCorrupt)
@@ -423,12 +423,12 @@ func runFrame(w *auditor, o *op) error {
 	return nil
 }
 
-func runReadOnly(w *auditor, _ *op) error {
+func runReadOnly(w *auditor, _ op) error {
 	_, err := w.stack.top()
 	return err
 }
 
-func runPersistent(w *auditor, _ *op) error {
+func runPersistent(w *auditor, _ op) error {
 	id, err := w.stack.pop(1)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ type opcode struct {
 	proto uint8  // the protocol that brought it
 	arg   operand
 	keeps uint16 // bytes that building its result takes, besides what the operand holds
-	run   func(w *auditor, o *op) error
+	run   func(w *auditor, o op) error
 }
 
 // What an instruction leaves in memory: a slot on the stack that may move into
