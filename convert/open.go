@@ -75,26 +75,33 @@ type OpenOptions struct {
 	OllamaDir string
 }
 
-// A format is one kind of file.
+// A format is one kind of file that is read.
 type format struct {
-	name      string
-	match     func(head []byte) bool
 	read      func(f *folder, name string, opt OpenOptions) (*tensor.Model, error)
 	canonical bool
 }
 
-// formats is the source table, tried in order by content.
-var formats = []format{
-	{"GGUF", gguf.Match, func(f *folder, name string, _ OpenOptions) (*tensor.Model, error) { return gguf.ReadSet(f, name) }, true},
-	{"ggml .bin", ggmlbin.Match, readWith(func(r io.ReaderAt, size int64, path string, _ OpenOptions) (*tensor.Model, error) {
-		return ggmlbin.Read(r, size, path)
-	}), true},
-	{"PyTorch", pickle.Match, readWith(func(r io.ReaderAt, size int64, path string, opt OpenOptions) (*tensor.Model, error) {
-		return pickle.Read(r, size, path, opt.Pickle)
-	}), false},
-	{"safetensors", safetensors.Match, readWith(func(r io.ReaderAt, size int64, path string, _ OpenOptions) (*tensor.Model, error) {
-		return safetensors.Read(r, size, path)
-	}), false},
+// formats is the source table: what a file is, by its content, and how it is
+// read. Content that is recognised but not here has advice instead.
+var formats = map[pickle.Container]format{
+	pickle.GGUF:        {func(f *folder, name string, _ OpenOptions) (*tensor.Model, error) { return gguf.ReadSet(f, name) }, true},
+	pickle.GGML:        {readWith(plain(ggmlbin.Read)), true},
+	pickle.SafeTensors: {readWith(plain(safetensors.Read)), false},
+	pickle.Zip:         {readWith(readPickle), false},
+	pickle.Legacy:      {readWith(readPickle), false},
+	pickle.Tar:         {readWith(readPickle), false},
+	pickle.Pickle:      {readWith(readPickle), false},
+}
+
+func readPickle(r io.ReaderAt, size int64, path string, opt OpenOptions) (*tensor.Model, error) {
+	return pickle.Read(r, size, path, opt.Pickle)
+}
+
+// plain adapts a reader without options.
+func plain(read func(io.ReaderAt, int64, string) (*tensor.Model, error)) func(io.ReaderAt, int64, string, OpenOptions) (*tensor.Model, error) {
+	return func(r io.ReaderAt, size int64, path string, _ OpenOptions) (*tensor.Model, error) {
+		return read(r, size, path)
+	}
 }
 
 // readWith adapts a reader of single files.
@@ -176,22 +183,22 @@ func (f *folder) readFile(name string, opt OpenOptions) (m *tensor.Model, canoni
 	if err != nil {
 		return nil, false, &tensor.Error{Op: "open", File: f.path(name), Err: err}
 	}
-	for _, row := range formats {
-		if row.match(head) {
-			m, err := row.read(f, name, opt)
-			return m, row.canonical, err
-		}
+	kind := pickle.Sniff(head)
+	row, ok := formats[kind]
+	if !ok {
+		return nil, false, &tensor.Error{Op: "open", File: f.path(name), Err: fmt.Errorf("%s: %w", kind.Advice(), tensor.ErrUnsupported)}
 	}
-	return nil, false, &tensor.Error{Op: "open", File: f.path(name), Err: pickle.Explain(head)}
+	m, err = row.read(f, name, opt)
+	return m, row.canonical, err
 }
 
-// head returns the first KiB of a file.
+// head returns as much of a file as tells what it is.
 func (f *folder) head(name string) ([]byte, error) {
 	r, size, err := f.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	head := make([]byte, min(size, 1024))
+	head := make([]byte, min(size, pickle.SniffBytes))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
 		return nil, err
 	}
@@ -207,7 +214,7 @@ func (f *folder) only(names []string) (string, error) {
 		if err != nil {
 			continue // unreadable files beside a model do no harm
 		}
-		if slices.ContainsFunc(formats, func(row format) bool { return row.match(head) }) && !(gguf.Match(head) && sameSet(found, n)) {
+		if _, ok := formats[pickle.Sniff(head)]; ok && !sameSet(found, n) {
 			found = append(found, n)
 		}
 	}
@@ -223,9 +230,9 @@ func (f *folder) only(names []string) (string, error) {
 
 // sameSet reports whether name is a further shard of a set already found.
 func sameSet(found []string, name string) bool {
-	base, _, _, ok := gguf.ParseShard(name)
+	base, _, _, ok := gguf.ParseShardName(name)
 	return ok && slices.ContainsFunc(found, func(o string) bool {
-		b, _, _, ok := gguf.ParseShard(o)
+		b, _, _, ok := gguf.ParseShardName(o)
 		return ok && b == base
 	})
 }

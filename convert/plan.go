@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -52,7 +51,7 @@ type Plan struct {
 	Notes   []string
 	Place   *tensor.Placement
 
-	ggml ggmlbin.Header
+	ggml *ggmlbin.Header
 }
 
 func (p *Plan) infos() []tensor.Info {
@@ -80,7 +79,7 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 			return nil, err
 		}
 	}
-	if p.Recipe, err = p.Target.recipe(asked); err != nil {
+	if p.Recipe, err = p.Target.recipe(src.Model, asked); err != nil {
 		return nil, err
 	}
 	canonical, err := p.canonical(opt)
@@ -119,10 +118,11 @@ func (p *Plan) canonical(opt Options) (*arch.Result, error) {
 	if opt.Arch == genericArch {
 		p.Arch = genericArch
 		r, err := arch.Generic(src)
-		if err == nil {
-			p.Notes = append(p.Notes, r.Notes...)
+		if err != nil {
+			return nil, err
 		}
-		return r, err
+		p.Notes = append(p.Notes, r.Model.Notes...)
+		return r, nil
 	}
 	configs, err := p.configs(opt)
 	if err != nil {
@@ -137,7 +137,7 @@ func (p *Plan) canonical(opt Options) (*arch.Result, error) {
 		return nil, err
 	}
 	p.Arch, p.Dropped, p.Params = match.Spec.Name, r.Dropped, r.Params
-	p.Notes = append(p.Notes, r.Notes...)
+	p.Notes = append(p.Notes, r.Model.Notes...)
 	return r, nil
 }
 
@@ -169,7 +169,7 @@ func (p *Plan) addSteps(r *arch.Result) error {
 		recipe = recipe.WithoutRules() // bit for bit, or no runtime is known
 	}
 	tensors := r.Model.Tensors()
-	if p.Arch == "whisper" && r.Model.Tensor(ggmlbin.FiltersName) == nil {
+	if p.Arch == "whisper" && r.Model.Tensor(ggmlbin.MelFilters) == nil {
 		mel, err := melFilters(r.Model.Meta)
 		if err != nil {
 			return err
@@ -210,7 +210,7 @@ func melFilters(meta tensor.Meta) (*tensor.Tensor, error) {
 	for i, f := range filters {
 		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(f))
 	}
-	return tensor.New(tensor.Info{Name: ggmlbin.FiltersName, DType: tensor.F32, Shape: tensor.Shape{int(n), len(filters) / int(n)}},
+	return tensor.New(tensor.Info{Name: ggmlbin.MelFilters, DType: tensor.F32, Shape: tensor.Shape{int(n), len(filters) / int(n)}},
 		bytes.NewReader(b), tensor.Origin{Offset: -1, Note: "built in: Whisper's mel filter bank"})
 }
 
@@ -281,7 +281,7 @@ func (p *Plan) openVocabulary(opt Options) (*tokenizer.Vocab, error) {
 	if p.Arch == "whisper" {
 		return tokenizer.WhisperGGUF(n)
 	}
-	vocab, err := findVocabulary(opt.Tokenizer, p.Source.Folder)
+	vocab, err := findVocabulary(opt, p.Source.Folder)
 	if err != nil || n == 0 {
 		return vocab, err
 	}
@@ -298,26 +298,38 @@ func (p *Plan) vocabSize() int {
 	return 0
 }
 
-// findVocabulary opens the tokenizer at path, or the one in folder.
-func findVocabulary(path, folder string) (*tokenizer.Vocab, error) {
+// preKey is where the pre-tokenizer's name stands; --meta gives it for a
+// tokenizer.json that is not recognised.
+const preKey = "tokenizer.ggml.pre"
+
+// findVocabulary opens the tokenizer that the options name, or the one in folder.
+func findVocabulary(opt Options, folder string) (*tokenizer.Vocab, error) {
+	var how tokenizer.Options
+	for _, pair := range opt.Meta {
+		if pre, ok := strings.CutPrefix(pair, preKey+"="); ok {
+			how.Pre = pre
+		}
+	}
+	path := opt.Tokenizer
 	if path == "" {
 		if folder == "" {
 			return nil, tokenizer.ErrNotFound
 		}
-		return tokenizer.Open(os.DirFS(folder), ".")
+		return how.Open(os.DirFS(folder), ".")
+	}
+	fail := func(err error) (*tokenizer.Vocab, error) {
+		return nil, &tensor.Error{Op: "open tokenizer", File: path, Err: err}
 	}
 	st, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, &tensor.Error{Op: "open tokenizer", File: path, Err: fmt.Errorf("no such file or folder: %w", tensor.ErrNotFound)}
-	case err != nil:
-		return nil, &tensor.Error{Op: "open tokenizer", File: path, Err: err}
-	case st.IsDir():
-		v, err := tokenizer.Open(os.DirFS(path), ".")
-		if errors.Is(err, tokenizer.ErrNotFound) { // asked for by name: not a note
-			err = &tensor.Error{Op: "open tokenizer", File: path, Err: fmt.Errorf("no tokenizer.model or tokenizer.json in it: %w", tensor.ErrNotFound)}
-		}
-		return v, err
+	if err != nil {
+		return fail(notFound(err))
 	}
-	return tokenizer.OpenFile(path)
+	if !st.IsDir() {
+		return how.OpenFile(path)
+	}
+	v, err := how.Open(os.DirFS(path), ".")
+	if errors.Is(err, tokenizer.ErrNotFound) { // it was asked for: more than a note
+		return fail(fmt.Errorf("no tokenizer.model or tokenizer.json in it: %w", tensor.ErrNotFound))
+	}
+	return v, err
 }

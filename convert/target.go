@@ -11,6 +11,7 @@ import (
 	"github.com/smelt-project/smelt/gguf"
 	"github.com/smelt-project/smelt/quantize"
 	"github.com/smelt-project/smelt/tensor"
+	"github.com/smelt-project/smelt/tokenizer"
 )
 
 // A Target is one kind of file that smelt writes.
@@ -19,7 +20,7 @@ type Target struct {
 	Exts []string
 	// recipe returns the recipe to use where none is asked, and refuses one
 	// that no runtime of the format could run.
-	recipe func(asked *quantize.Recipe) (*quantize.Recipe, error)
+	recipe func(src *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, error)
 	// choose returns the stored type of a tensor.
 	choose func(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error)
 	// arrange fits a plan to the format before its places are fixed.
@@ -33,7 +34,7 @@ type Target struct {
 var targets = []Target{
 	{
 		Name: "gguf", Exts: []string{".gguf"},
-		recipe:  func(asked *quantize.Recipe) (*quantize.Recipe, error) { return orKeep(asked) },
+		recipe:  func(_ *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, error) { return orKeep(asked) },
 		choose:  func(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error) { return r.Choose(info) },
 		arrange: func(*Plan) error { return nil },
 		place:   func(p *Plan) (*tensor.Placement, error) { return gguf.Place(p.Meta, p.infos()) },
@@ -75,9 +76,13 @@ func orKeep(asked *quantize.Recipe) (*quantize.Recipe, error) {
 	return quantize.ParseRecipe("keep")
 }
 
-// ggmlRecipe defaults to F16, as whisper.cpp's converter does.
-func ggmlRecipe(asked *quantize.Recipe) (*quantize.Recipe, error) {
+// ggmlRecipe keeps the types of a ggml .bin; others become F16 by default, as
+// whisper.cpp's converter makes them.
+func ggmlRecipe(src *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, error) {
 	if asked == nil || asked.Keep {
+		if _, ok := src.Meta.Get("ggml.ftype"); ok {
+			return orKeep(nil)
+		}
 		return quantize.ParseRecipe("f16")
 	}
 	if asked.Default == tensor.F32 {
@@ -89,10 +94,10 @@ func ggmlRecipe(asked *quantize.Recipe) (*quantize.Recipe, error) {
 
 // chooseGGML follows what whisper.cpp's loader demands of each tensor.
 func chooseGGML(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error) {
-	if info.Name == ggmlbin.FiltersName {
+	if info.Name == ggmlbin.MelFilters {
 		return tensor.F32, "goes into the header", nil
 	}
-	if l, _ := info.DType.Layout(); l.Kind != tensor.Float {
+	if l, _ := info.DType.Layout(); r.Keep || l.Kind != tensor.Float {
 		return info.DType, "kept as it is", nil
 	}
 	d, why := ggmlbin.TypeOf(info, r.Default)
@@ -108,14 +113,14 @@ func arrangeGGML(p *Plan) error {
 	}
 	var filters *tensor.Tensor
 	p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool {
-		if s.To.Name == ggmlbin.FiltersName {
+		if s.To.Name == ggmlbin.MelFilters {
 			filters = s.From
 			return true
 		}
 		return false
 	})
 	if filters == nil {
-		return fmt.Errorf("the model has no tensor %s: %w", ggmlbin.FiltersName, tensor.ErrNotFound)
+		return fmt.Errorf("the model has no tensor %s: %w", ggmlbin.MelFilters, tensor.ErrNotFound)
 	}
 	order := map[string]int{}
 	for i, t := range p.Source.Model.Tensors() {
@@ -123,9 +128,25 @@ func arrangeGGML(p *Plan) error {
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return order[a.Source] - order[b.Source] })
 	for i := range p.Steps {
-		p.Steps[i].To.Shape = ggmlbin.ShapeOf(p.Steps[i].To)
+		p.Steps[i].To.Shape = ggmlbin.StoredShape(p.Steps[i].To)
 	}
-	h, err := ggmlbin.HeaderOf(p.Meta, filters, p.Recipe.GGMLFileType)
+	h, err := p.ggmlHeader(filters)
 	p.ggml = h
 	return err
+}
+
+func (p *Plan) ggmlHeader(filters *tensor.Tensor) (*ggmlbin.Header, error) {
+	var tokens [][]byte // from ggml.tokens
+	if _, ok := p.Meta.Get("ggml.tokens"); !ok {
+		var err error
+		if tokens, err = tokenizer.WhisperVocab(p.vocabSize()); err != nil {
+			return nil, err
+		}
+	}
+	h, err := ggmlbin.HeaderOf(p.Meta, filters, tokens)
+	if err != nil || p.Recipe.Keep {
+		return h, err
+	}
+	h.FType, err = ggmlbin.FileType(p.Recipe.Default)
+	return h, err
 }
