@@ -9,11 +9,10 @@ import (
 // vocabulary: itself where it is printable Latin-1, else the next free code
 // point from U+0100 (openai/gpt-2 src/encoder.py, bytes_to_unicode).
 var byteRune = func() (table [256]rune) {
-	next := rune(256)
-	for b := range table {
-		r := rune(b)
-		if r >= '!' && r <= '~' || r >= '¡' && r <= '¬' || r >= '®' && r <= 'ÿ' {
-			table[b] = r
+	next := 'Ā'
+	for b := rune(0); b < 256; b++ {
+		if b >= '!' && b <= '~' || b >= '¡' && b <= '¬' || b >= '®' && b <= 'ÿ' {
+			table[b] = b
 			continue
 		}
 		table[b] = next
@@ -24,8 +23,10 @@ var byteRune = func() (table [256]rune) {
 
 var runeByte = func() map[rune]byte {
 	m := make(map[rune]byte, 256)
-	for b, r := range byteRune {
-		m[r] = byte(b)
+	var b byte
+	for _, r := range byteRune {
+		m[r] = b
+		b++
 	}
 	return m
 }()

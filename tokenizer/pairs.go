@@ -71,7 +71,7 @@ func (v *Vocab) specialPairs() []KV {
 	var kvs []KV
 	for _, r := range roles {
 		if id, ok := v.Special[r.role]; ok {
-			kvs = append(kvs, KV{"tokenizer.ggml." + r.key, uint32(id)})
+			kvs = append(kvs, KV{"tokenizer.ggml." + r.key, uint32(id)}) //nolint:gosec // an index of Tokens
 		}
 	}
 	for _, f := range []struct {

@@ -126,15 +126,16 @@ func (m *spModel) addPiece(f field) error {
 	switch id := len(m.tokens); {
 	case text == "":
 		return spError(f.offset, fmt.Errorf("%w: piece %d is empty", ErrCorrupt, id))
-	case score != score || math.IsInf(float64(score), 0):
+	case math.IsNaN(float64(score)) || math.IsInf(float64(score), 0):
 		return spError(f.offset, fmt.Errorf("%w: piece %d, %s, has score %v", ErrCorrupt, id, quote(text), score))
 	case typ < uint64(Normal) || typ > uint64(Byte):
 		return spError(f.offset, fmt.Errorf("%w: piece %d, %s, has type %d, want 1 to 6", ErrCorrupt, id, quote(text), typ))
 	}
-	if TokenType(typ) == UserDefined {
+	kind := TokenType(typ) //nolint:gosec // between Normal and Byte
+	if kind == UserDefined {
 		text = unescapeSpaces(text)
 	}
-	m.tokens, m.scores, m.types = append(m.tokens, text), append(m.scores, score), append(m.types, TokenType(typ))
+	m.tokens, m.scores, m.types = append(m.tokens, text), append(m.scores, score), append(m.types, kind)
 	return nil
 }
 

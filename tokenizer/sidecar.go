@@ -5,11 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"path"
 	"slices"
-	"strings"
 )
 
 // maxSidecar bounds the files beside a tokenizer.
@@ -28,48 +24,6 @@ type sidecar struct {
 
 	template  string
 	templates map[string]string
-}
-
-// A folder is where a tokenizer and the files beside it are.
-type folder struct {
-	fsys fs.FS
-	dir  string
-}
-
-// read returns the file called name, at most limit bytes; found is false if there is none.
-func (f folder) read(name string, limit int) (b []byte, found bool, err error) {
-	file, err := f.fsys.Open(path.Join(f.dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	defer file.Close()
-	b, err = io.ReadAll(io.LimitReader(file, int64(limit)+1))
-	if err == nil && len(b) > limit {
-		err = f.bad(name, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit))
-	}
-	return b, true, err
-}
-
-func (f folder) path(name string) string { return path.Join(f.dir, name) }
-
-// json decodes the file called name into v, which stays as it is if there is none.
-func (f folder) json(name string, v any) (found bool, err error) {
-	b, found, err := f.read(name, maxSidecar)
-	if err != nil || !found {
-		return found, err
-	}
-	if err := decodeJSON(b, maxSidecar, v); err != nil {
-		return true, f.bad(name, err)
-	}
-	return true, nil
-}
-
-// bad says that the file called name is at fault.
-func (f folder) bad(name string, err error) error {
-	return &Error{Op: "tokenizer: read", File: f.path(name), Offset: jsonOffset(err), Err: err}
 }
 
 func newSidecar() *sidecar {
@@ -219,60 +173,6 @@ func (t *tokenIDs) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// readTemplates looks for chat templates in files of their own unless
-// tokenizer_config.json has one.
-func (s *sidecar) readTemplates(f folder) error {
-	if s.template != "" || len(s.templates) > 0 {
-		return nil
-	}
-	b, found, err := f.read("chat_template.jinja", maxSidecar)
-	if err != nil {
-		return err
-	}
-	if found {
-		s.template = string(b)
-		return s.readNamedTemplates(f)
-	}
-	var c struct {
-		Template chatTemplate `json:"chat_template"`
-	}
-	_, err = f.json("chat_template.json", &c)
-	s.template, s.templates = c.Template.text, c.Template.named
-	return err
-}
-
-// maxTemplates bounds the files of additional_chat_templates.
-const maxTemplates = 256
-
-func (s *sidecar) readNamedTemplates(f folder) error {
-	const dir = "additional_chat_templates"
-	entries, err := fs.ReadDir(f.fsys, f.path(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if len(entries) > maxTemplates {
-		return f.bad(dir, fmt.Errorf("%w: %d files, the limit is %d", ErrTooLarge, len(entries), maxTemplates))
-	}
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".jinja")
-		if !ok {
-			continue
-		}
-		b, _, err := f.read(path.Join(dir, e.Name()), maxSidecar)
-		if err != nil {
-			return err
-		}
-		if s.templates == nil {
-			s.templates = map[string]string{}
-		}
-		s.templates[templateName(name)] = string(b)
-	}
-	return nil
-}
-
 // suggest names the token for a role that has none.
 func (s *sidecar) suggest(role Role, text string) {
 	if _, ok := s.texts[role]; !ok && text != "" {
@@ -322,7 +222,7 @@ func (s *sidecar) override(v *Vocab) error {
 			return fmt.Errorf("%w: the added token %s has id %d, the vocabulary %d tokens", ErrCorrupt, quote(a.Content), a.ID, len(v.Tokens))
 		}
 		for len(v.Tokens) <= a.ID {
-			v.pad(len(v.Tokens))
+			v.pad()
 		}
 		v.Tokens[a.ID], v.Types[a.ID] = a.resolve()
 		v.Scores[a.ID] = addedScore
@@ -333,38 +233,3 @@ func (s *sidecar) override(v *Vocab) error {
 // addedScore is the score of added tokens, which are never the result of merging
 // (llama.cpp conversion/base.py).
 const addedScore = -1000
-
-// A chatTemplate is a string, or a list of named ones of which "default" is the
-// template itself.
-type chatTemplate struct {
-	text  string
-	named map[string]string
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (c *chatTemplate) UnmarshalJSON(b []byte) error {
-	if json.Unmarshal(b, &c.text) == nil {
-		return nil
-	}
-	return each(b, '[', "chat_template", func(dec *json.Decoder) error {
-		var t struct {
-			Name     string `json:"name"`
-			Template string `json:"template"`
-		}
-		if err := dec.Decode(&t); err != nil {
-			return err
-		}
-		switch {
-		case t.Name == "default":
-			c.text = t.Template
-		case len(c.named) >= maxTemplates:
-			return fmt.Errorf("%w: more than %d chat templates", ErrTooLarge, maxTemplates)
-		case t.Name != "":
-			if c.named == nil {
-				c.named = map[string]string{}
-			}
-			c.named[templateName(t.Name)] = t.Template
-		}
-		return nil
-	})
-}

@@ -10,8 +10,10 @@
 package tokenizer
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -108,8 +110,8 @@ func (v *Vocab) Resize(n int) error {
 	grown := *v
 	grown.Tokens, grown.Types = slices.Clone(v.Tokens), slices.Clone(v.Types)
 	grown.Scores = slices.Clone(v.Scores)
-	for id := have; id < n; id++ {
-		grown.pad(id)
+	for range n - have {
+		grown.pad()
 	}
 	if err := grown.check(); err != nil {
 		return err
@@ -122,8 +124,11 @@ func (v *Vocab) Resize(n int) error {
 // _create_vocab_sentencepiece).
 const padScore = -10000
 
-func (v *Vocab) pad(id int) {
-	v.Tokens = append(v.Tokens, fmt.Sprintf("[PAD%d]", id))
+func padName(id int) string { return "[PAD" + strconv.Itoa(id) + "]" }
+
+// pad appends a padding token.
+func (v *Vocab) pad() {
+	v.Tokens = append(v.Tokens, padName(len(v.Tokens)))
 	v.Types = append(v.Types, Unused)
 	if v.Scores != nil {
 		v.Scores = append(v.Scores, padScore)
@@ -133,15 +138,12 @@ func (v *Vocab) pad(id int) {
 // check fails if two tokens have the same text, which no runtime loads, or a
 // special id has no token.
 func (v *Vocab) check() error {
-	order := make([]int32, len(v.Tokens))
+	order := make([]int, len(v.Tokens))
 	for i := range order {
-		order[i] = int32(i)
+		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int32) int {
-		if c := strings.Compare(v.Tokens[a], v.Tokens[b]); c != 0 {
-			return c
-		}
-		return int(a - b)
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(strings.Compare(v.Tokens[a], v.Tokens[b]), cmp.Compare(a, b))
 	})
 	for i := 1; i < len(order); i++ {
 		if a, b := order[i-1], order[i]; v.Tokens[a] == v.Tokens[b] {

@@ -1,0 +1,51 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+)
+
+// A folder is where a tokenizer and the files beside it are.
+type folder struct {
+	fsys fs.FS
+	dir  string
+}
+
+// read returns the file called name, at most limit bytes; found is false if there is none.
+func (f folder) read(name string, limit int) (b []byte, found bool, err error) {
+	file, err := f.fsys.Open(path.Join(f.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer file.Close()
+	b, err = io.ReadAll(io.LimitReader(file, int64(limit)+1))
+	if err == nil && len(b) > limit {
+		err = f.bad(name, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit))
+	}
+	return b, true, err
+}
+
+func (f folder) path(name string) string { return path.Join(f.dir, name) }
+
+// json decodes the file called name into v, which stays as it is if there is none.
+func (f folder) json(name string, v any) (found bool, err error) {
+	b, found, err := f.read(name, maxSidecar)
+	if err != nil || !found {
+		return found, err
+	}
+	if err := decodeJSON(b, maxSidecar, v); err != nil {
+		return true, f.bad(name, err)
+	}
+	return true, nil
+}
+
+// bad says that the file called name is at fault.
+func (f folder) bad(name string, err error) error {
+	return &Error{Op: "tokenizer: read", File: f.path(name), Offset: jsonOffset(err), Err: err}
+}
