@@ -167,7 +167,10 @@ func (c *cursor) row() row {
 	c.tensor = ""
 	at := c.at()
 	rank, length, dtype := c.i32(), c.i32(), c.i32()
-	if c.err == nil && (rank < 0 || rank > maxDims || length <= 0 || length > maxName) {
+	if c.err != nil {
+		return row{}
+	}
+	if rank < 0 || rank > maxDims || length <= 0 || length > maxName {
 		c.fail(at, tensor.ErrCorrupt, "no tensor here: %d dimensions and a name of %d bytes, want at most %d and 1 to %d", rank, length, maxDims, maxName)
 		return row{}
 	}
