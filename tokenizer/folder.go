@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"unicode/utf8"
 )
 
 // A folder is where a tokenizer and the files beside it are.
@@ -16,10 +17,17 @@ type folder struct {
 
 // read returns the file called name, at most limit bytes; found is false if there is none.
 func (f folder) read(name string, limit int) (b []byte, found bool, err error) {
-	file, err := f.fsys.Open(path.Join(f.dir, name))
+	info, err := fs.Stat(f.fsys, f.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
+	if err != nil {
+		return nil, false, err
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+		return nil, true, f.bad(name, fmt.Errorf("%w: not a regular file", ErrUnsupported))
+	}
+	file, err := f.fsys.Open(f.path(name))
 	if err != nil {
 		return nil, false, err
 	}
@@ -32,6 +40,15 @@ func (f folder) read(name string, limit int) (b []byte, found bool, err error) {
 }
 
 func (f folder) path(name string) string { return path.Join(f.dir, name) }
+
+// text is read for a file that has to be UTF-8.
+func (f folder) text(name string, limit int) (text string, found bool, err error) {
+	b, found, err := f.read(name, limit)
+	if err == nil && !utf8.Valid(b) {
+		err = f.bad(name, fmt.Errorf("%w: not UTF-8", ErrCorrupt))
+	}
+	return string(b), found, err
+}
 
 // json decodes the file called name into v, which stays as it is if there is none.
 func (f folder) json(name string, v any) (found bool, err error) {

@@ -168,12 +168,12 @@ func (t *hfFile) fill(v *Vocab) error {
 	}
 	v.Merges = make([]string, len(t.model.Merges))
 	for i, m := range t.model.Merges {
-		for _, part := range []string{m.left, m.right, m.left + m.right} {
+		for _, part := range []string{m.left(), m.right(), m.result()} {
 			if _, ok := known[part]; !ok {
-				return fmt.Errorf("%w: merge %d, %s and %s, needs the token %s, which is not in the vocabulary", ErrCorrupt, i, quote(m.left), quote(m.right), quote(part))
+				return fmt.Errorf("%w: merge %d, %s and %s, needs the token %s, which is not in the vocabulary", ErrCorrupt, i, quote(m.left()), quote(m.right()), quote(part))
 			}
 		}
-		v.Merges[i] = m.String()
+		v.Merges[i] = m.text
 	}
 	return nil
 }

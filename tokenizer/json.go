@@ -145,22 +145,32 @@ func (list *decoderTokens) UnmarshalJSON(b []byte) error {
 	})
 }
 
-// A merge is a pair of adjacent pieces that become one.
-type merge struct{ left, right string }
-
-// String is the form of metadata, which separates the pieces by a space; one
-// inside a piece is written as byte-level vocabularies spell it.
-func (m merge) String() string {
-	space := string(byteRune[' '])
-	return strings.ReplaceAll(m.left, " ", space) + " " + strings.ReplaceAll(m.right, " ", space)
+// A merge is a pair of adjacent pieces that become one, in the form of metadata:
+// "left right". A space inside a piece is written as byte-level vocabularies
+// spell it.
+type merge struct {
+	text string
+	cut  int // the length of the left piece
 }
+
+func newMerge(left, right string) merge {
+	space := string(byteRune[' '])
+	left = strings.ReplaceAll(left, " ", space)
+	return merge{left + " " + strings.ReplaceAll(right, " ", space), len(left)}
+}
+
+func (m merge) left() string  { return m.text[:m.cut] }
+func (m merge) right() string { return m.text[m.cut+1:] }
+
+// result is the piece that the two become.
+func (m merge) result() string { return m.left() + m.right() }
 
 // mergeList reads both forms of merges: "a b" and, since tokenizers 0.20, ["a","b"].
 type mergeList []merge
 
-// maxMerges: a token can be reached by several merges; published files have up to
-// two for each token.
-const maxMerges = 4 * maxTokens
+// maxMerges bounds the merges of a file; the longest published list has 580,604
+// (Gemma 3), about two for each token.
+const maxMerges = 1 << 20
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (list *mergeList) UnmarshalJSON(b []byte) error {
@@ -171,7 +181,7 @@ func (list *mergeList) UnmarshalJSON(b []byte) error {
 			return err
 		case !ok:
 			return fmt.Errorf(`%w: merge %d is neither "a b" nor ["a","b"]`, ErrCorrupt, len(*list))
-		case m.left == "#version:": // the first line of a merges.txt
+		case m.left() == "#version:": // the first line of a merges.txt
 			return nil
 		case len(*list) >= maxMerges:
 			return fmt.Errorf("%w: more than %d merges", ErrTooLarge, maxMerges)
@@ -187,20 +197,21 @@ func readMerge(dec *json.Decoder) (m merge, ok bool, err error) {
 		return merge{}, false, err
 	}
 	if line, isLine := tok.(string); isLine {
-		m.left, m.right, _ = strings.Cut(line, " ")
-		return m, m.left != "" && m.right != "" && !strings.Contains(m.right, " "), nil
+		left, right, _ := strings.Cut(line, " ")
+		return merge{line, len(left)}, left != "" && right != "" && !strings.Contains(right, " "), nil
 	}
 	if tok != json.Delim('[') {
 		return merge{}, false, nil
 	}
-	for _, part := range []*string{&m.left, &m.right} {
+	var pair [2]string
+	for i := range pair {
 		if tok, err = dec.Token(); err != nil {
 			return merge{}, false, err
 		}
-		*part, _ = tok.(string)
+		pair[i], _ = tok.(string)
 	}
 	tok, err = dec.Token()
-	return m, m.left != "" && m.right != "" && tok == json.Delim(']'), err
+	return newMerge(pair[0], pair[1]), pair[0] != "" && pair[1] != "" && tok == json.Delim(']'), err
 }
 
 // textIDs reads an object from token text to id, keeping its order. Another JSON

@@ -67,6 +67,10 @@ func TestOpenSaysWhatIsMissingOrWrong(t *testing.T) {
 		{"flag of another type", files("tokenizer.json", string(tokenizerJSON()), "tokenizer_config.json", `{"add_bos_token":"yes"}`), ErrCorrupt, "add_bos_token"},
 		{"token of another type", files("tokenizer.json", string(tokenizerJSON()), "tokenizer_config.json", `{"bos_token":7}`), ErrCorrupt, "bos_token"},
 		{"id of another type", files("tokenizer.json", string(tokenizerJSON()), "config.json", `{"eos_token_id":"7"}`), ErrCorrupt, "model/config.json: corrupt: eos_token_id"},
+		{"template not UTF-8", files("tokenizer.json", string(tokenizerJSON()), "chat_template.jinja", "\xff"), ErrCorrupt, "model/chat_template.jinja: corrupt: not UTF-8"},
+		{"templates of one name", files("tokenizer.json", string(tokenizerJSON()), "chat_template.jinja", "", "additional_chat_templates/a-b.jinja", "", "additional_chat_templates/a_b.jinja", ""), ErrCorrupt, `at "a_b"`},
+		{"thousands of keys", files("tokenizer.json", string(tokenizerJSON()), "config.json", "{"+manyKeys(5000)+"}"), ErrTooLarge, "model/config.json: too large: more than 4096 keys"},
+		{"a folder as file", files("tokenizer.json/x", ""), ErrUnsupported, "model/tokenizer.json: unsupported: not a regular file"},
 		{"added token far away", files("tokenizer.model", string(readTestdata(t, "sp_bpe.model")), "added_tokens.json", `{"<far>":900000}`), ErrCorrupt, "id 900000, the vocabulary 420 tokens"},
 		{"added token twice", files("tokenizer.model", string(readTestdata(t, "sp_bpe.model")), "added_tokens.json", `{"<x>":420}`, "tokenizer_config.json", `{"added_tokens_decoder":{"421":{"content":"<x>"}}}`), ErrCorrupt, "has two ids, 420 and 421"},
 	} {
@@ -75,6 +79,14 @@ func TestOpenSaysWhatIsMissingOrWrong(t *testing.T) {
 			t.Errorf("%s: Open = %v, %v; want %v saying %q", c.name, v, err, c.want, c.says)
 		}
 	}
+}
+
+func manyKeys(n int) string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"k%d":0`, i)
+	}
+	return strings.Join(keys, ",")
 }
 
 type failing struct{ fs.FS }

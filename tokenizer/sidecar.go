@@ -1,15 +1,15 @@
 package tokenizer
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 )
 
-// maxSidecar bounds the files beside a tokenizer.
-const maxSidecar = 16 << 20
+// maxSidecar bounds the files beside a tokenizer; the largest published ones, with
+// thousands of added tokens, have 2 MB.
+const maxSidecar = 8 << 20
 
 // A sidecar is what the files beside a tokenizer add to it, where several say the
 // same the first of: tokenizer_config.json, special_tokens_map.json, config.json,
@@ -23,7 +23,7 @@ type sidecar struct {
 	flags   map[string]bool // add_bos_token and the like
 
 	template  string
-	templates map[string]string
+	templates templates
 }
 
 func newSidecar() *sidecar {
@@ -32,11 +32,13 @@ func newSidecar() *sidecar {
 
 func (f folder) sidecar() (*sidecar, error) {
 	s := newSidecar()
+	if err := s.readAdded(f); err != nil {
+		return nil, err
+	}
 	for _, read := range []struct {
 		name string
 		take func(object) error
 	}{
-		{"added_tokens.json", s.takeAdded},
 		{"tokenizer_config.json", s.takeConfig},
 		{"special_tokens_map.json", s.takeTexts},
 		{"config.json", s.takeIDs},
@@ -59,6 +61,30 @@ func (f folder) sidecar() (*sidecar, error) {
 // An object is the content of a JSON file, decoded as its parts are asked for.
 type object map[string]json.RawMessage
 
+// maxKeys bounds the keys of a configuration; published ones have up to 100.
+const maxKeys = 4096
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *object) UnmarshalJSON(b []byte) error {
+	*o = object{}
+	return each(b, '{', "the file", func(dec *json.Decoder) error {
+		key, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return err
+		}
+		if len(*o) >= maxKeys {
+			return fmt.Errorf("%w: more than %d keys", ErrTooLarge, maxKeys)
+		}
+		name, _ := key.(string)
+		(*o)[name] = raw
+		return nil
+	})
+}
+
 // get decodes the value of key into v, which stays as it is if there is none.
 func (o object) get(key string, v any) error {
 	raw, ok := o[key]
@@ -71,23 +97,13 @@ func (o object) get(key string, v any) error {
 	return nil
 }
 
-func (s *sidecar) takeAdded(o object) error {
-	for text := range o {
-		var id json.Number
-		if err := o.get(text, &id); err != nil {
-			return err
-		}
-		e, err := newTextID(text, id)
-		if err != nil {
-			return err
-		}
-		s.added = append(s.added, addedToken{ID: e.id, Content: text})
+func (s *sidecar) readAdded(f folder) error {
+	var list textIDs
+	_, err := f.json("added_tokens.json", &list)
+	for _, e := range list {
+		s.added = append(s.added, addedToken{ID: e.id, Content: e.text})
 	}
-	// Two texts of one id are refused later; the order makes the message the same each time.
-	slices.SortFunc(s.added, func(a, b addedToken) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Content, b.Content))
-	})
-	return nil
+	return err
 }
 
 func (s *sidecar) takeConfig(o object) error {

@@ -65,8 +65,8 @@ func (t *hfFile) markSpaces(v *Vocab) error {
 // merging: no merge reaches over one.
 func (t *hfFile) oneWordTokens() error {
 	for _, m := range t.model.Merges {
-		if strings.LastIndex(m.left+m.right, "▁") > 0 {
-			return fmt.Errorf("%w: text is split at spaces before merging (Metaspace), but the merge %s and %s reaches over one", ErrUnsupported, quote(m.left), quote(m.right))
+		if strings.LastIndex(m.result(), "▁") > 0 {
+			return fmt.Errorf("%w: text is split at spaces before merging (Metaspace), but the merge %s and %s reaches over one", ErrUnsupported, quote(m.left()), quote(m.right()))
 		}
 	}
 	return nil
@@ -82,9 +82,8 @@ func (c component) replaces(old, with string) bool {
 func (t *hfFile) scores(v *Vocab) []float32 {
 	order := make(map[string]int, len(t.model.Merges))
 	for i, m := range t.model.Merges {
-		made := m.left + m.right
-		if _, ok := order[made]; !ok {
-			order[made] = i
+		if _, ok := order[m.result()]; !ok {
+			order[m.result()] = i
 		}
 	}
 	scores := make([]float32, len(v.Tokens))

@@ -13,7 +13,7 @@ import (
 // template itself.
 type chatTemplate struct {
 	text  string
-	named map[string]string
+	named templates
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -29,19 +29,29 @@ func (c *chatTemplate) UnmarshalJSON(b []byte) error {
 		if err := dec.Decode(&t); err != nil {
 			return err
 		}
-		switch {
-		case t.Name == "default":
+		if t.Name == "default" {
 			c.text = t.Template
-		case len(c.named) >= maxTemplates:
-			return fmt.Errorf("%w: more than %d chat templates", ErrTooLarge, maxTemplates)
-		case t.Name != "":
-			if c.named == nil {
-				c.named = map[string]string{}
-			}
-			c.named[templateName(t.Name)] = t.Template
+			return nil
 		}
-		return nil
+		return c.named.add(t.Name, t.Template)
 	})
+}
+
+// templates are chat templates by the name that metadata can carry.
+type templates map[string]string
+
+func (m *templates) add(name, text string) error {
+	key := templateName(name)
+	switch _, taken := (*m)[key]; {
+	case taken || key == "":
+		return fmt.Errorf("%w: two chat templates, or one without a name, at %s", ErrCorrupt, quote(name))
+	case len(*m) >= maxTemplates:
+		return fmt.Errorf("%w: more than %d chat templates", ErrTooLarge, maxTemplates)
+	case *m == nil:
+		*m = templates{}
+	}
+	(*m)[key] = text
+	return nil
 }
 
 // readTemplates looks for chat templates in files of their own unless
@@ -50,12 +60,12 @@ func (s *sidecar) readTemplates(f folder) error {
 	if s.template != "" || len(s.templates) > 0 {
 		return nil
 	}
-	b, found, err := f.read("chat_template.jinja", maxSidecar)
+	text, found, err := f.text("chat_template.jinja", maxTemplate)
 	if err != nil {
 		return err
 	}
 	if found {
-		s.template = string(b)
+		s.template = text
 		return s.readNamedTemplates(f)
 	}
 	var c struct {
@@ -66,8 +76,12 @@ func (s *sidecar) readTemplates(f folder) error {
 	return err
 }
 
-// maxTemplates bounds the files of additional_chat_templates.
-const maxTemplates = 256
+// The bounds of chat templates; published ones have up to 30 KB and three others
+// beside them.
+const (
+	maxTemplate  = 1 << 20
+	maxTemplates = 32
+)
 
 func (s *sidecar) readNamedTemplates(f folder) error {
 	const dir = "additional_chat_templates"
@@ -86,14 +100,13 @@ func (s *sidecar) readNamedTemplates(f folder) error {
 		if !ok {
 			continue
 		}
-		b, _, err := f.read(path.Join(dir, e.Name()), maxSidecar)
+		text, _, err := f.text(path.Join(dir, e.Name()), maxTemplate)
 		if err != nil {
 			return err
 		}
-		if s.templates == nil {
-			s.templates = map[string]string{}
+		if err := s.templates.add(name, text); err != nil {
+			return f.bad(path.Join(dir, e.Name()), err)
 		}
-		s.templates[templateName(name)] = string(b)
 	}
 	return nil
 }
