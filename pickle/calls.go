@@ -22,13 +22,16 @@ const (
 	changed                 // BUILD or items given to the global itself
 )
 
+// uses is the table of their names.
+var uses = []struct {
+	bit  use
+	name string
+}{{called, "called"}, {built, "built"}, {stated, "state set"}, {changed, "changed"}}
+
 // String lists what was done, "referenced" if nothing was.
 func (u use) String() string {
 	var s []string
-	for _, x := range []struct {
-		bit  use
-		name string
-	}{{called, "called"}, {built, "built"}, {stated, "state set"}, {changed, "changed"}} {
+	for _, x := range uses {
 		if u&x.bit != 0 {
 			s = append(s, x.name)
 		}

@@ -36,11 +36,9 @@ type Global struct {
 	In     string     `json:"in,omitempty"`     // the byte string that holds the pickle, if it is inside one
 }
 
-// importable reports whether both names could be those of a Python object.
+// importable reports whether both names are in the pickle and could be those of
+// a Python object.
 func (g *Global) importable() bool {
-	if g.Kind == Dynamic {
-		return true
-	}
 	for _, part := range strings.Split(g.Module+"."+g.Name, ".") {
 		if part == "" || strings.ContainsFunc(part, func(r rune) bool {
 			return r != '_' && r != '<' && r != '>' && !unicode.IsLetter(r) && !unicode.IsDigit(r)

@@ -119,7 +119,7 @@ func sequence(b []byte, lim Limits, n nest) (audits []*Audit, end int64, err err
 	for len(audits) < most && end < int64(len(b)) {
 		rest := b[end:]
 		a := auditAt(rest, lim, n)
-		if len(audits) > 0 && most != legacyPickles && !startsLikePickle(rest) && !a.evident() {
+		if len(audits) > 0 && most != legacyPickles && !startsLikePickle(rest) && !a.evident(int64(len(rest))) {
 			break
 		}
 		for i := range a.Globals {
@@ -134,10 +134,11 @@ func sequence(b []byte, lim Limits, n nest) (audits []*Audit, end int64, err err
 	return audits, end, nil
 }
 
-// evident reports whether bytes that need not be a pickle are one: Python could
-// load them, or would at least import something from them.
-func (a *Audit) evident() bool {
-	if a.Err == nil {
+// evident reports whether n bytes that need not be a pickle are one: Python
+// could load all of them, or would at least import something by name. Numbers
+// and text start like a pickle often enough, and sometimes end like one.
+func (a *Audit) evident(n int64) bool {
+	if a.Err == nil && a.Size == n {
 		return true
 	}
 	for _, g := range a.Globals {

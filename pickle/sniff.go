@@ -173,9 +173,5 @@ func isTextPickle(head []byte) bool {
 	if len(head) == 0 || opcodes[head[0]].run == nil {
 		return false
 	}
-	a := audit(head, Limits{})
-	if a.Err == nil {
-		return a.Size > 2
-	}
-	return a.evident()
+	return audit(head, Limits{}).evident(int64(len(head)))
 }

@@ -19,8 +19,28 @@ type spool struct {
 	m    *member
 	once sync.Once
 	r    io.ReaderAt
-	err  error
+	spooled
+	err error
 }
+
+// A spooled is the temporary file of a spool.
+type spooled struct {
+	f     *os.File
+	named bool // it still has a name
+}
+
+// discard closes the file; the system removes one without a name.
+func discard(t spooled) {
+	if t.f == nil || t.f.Close() != nil {
+		return
+	}
+	if t.named {
+		os.Remove(t.f.Name())
+	}
+}
+
+// close discards the file before the garbage collector does.
+func (s *spool) close() { discard(s.spooled) }
 
 // ReadAt inflates the member on the first call.
 func (s *spool) ReadAt(p []byte, off int64) (int, error) {
@@ -37,13 +57,8 @@ func (s *spool) inflate() (io.ReaderAt, error) {
 	if err != nil {
 		return nil, s.fail(fmt.Errorf("inflating needs a temporary file: %w", err))
 	}
-	unlinked := os.Remove(f.Name())
-	runtime.AddCleanup(s, func(f *os.File) {
-		f.Close()
-		if unlinked != nil {
-			os.Remove(f.Name())
-		}
-	}, f)
+	s.f, s.named = f, os.Remove(f.Name()) != nil // Windows keeps the name of an open file
+	runtime.AddCleanup(s, discard, spooled{f, s.named})
 	z := flate.NewReader(io.NewSectionReader(s.a.r, s.m.Offset, s.m.Compressed))
 	sum := crc32.NewIEEE()
 	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(z, s.m.Size))

@@ -683,3 +683,13 @@ func (a *archive) section(m *member) (io.ReaderAt, error) {
 	a.spools[m] = s
 	return s, nil
 }
+
+// drop forgets an inflated member, so that its temporary file can go.
+func (a *archive) drop(m *member) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s, ok := a.spools[m]; ok {
+		delete(a.spools, m)
+		s.close()
+	}
+}

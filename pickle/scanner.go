@@ -1,0 +1,386 @@
+package pickle
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// A scanner examines one file.
+type scanner struct {
+	ctx  context.Context
+	lim  Limits
+	rep  *Report
+	seen map[string]int // of rep.Globals
+	how  map[Container]scan
+}
+
+// A piece is a file or a member of an archive, to be examined by its content.
+type piece struct {
+	r      io.ReaderAt
+	size   int64
+	member string // "" for the file itself
+	depth  int    // of archives around it
+	named  bool   // its name says that it is a pickle or a checkpoint
+	raw    bool   // it is expected to be the bytes of a storage, and may look like anything
+}
+
+// maxArchives is how deep archives are opened within archives.
+const maxArchives = 2
+
+// A scan is how a container is examined.
+type scan struct {
+	run     func(*scanner, piece)
+	archive bool // a file of this kind is reported even if nothing names it a checkpoint
+}
+
+// scans is the table of what is done with each kind of content. Advice explains
+// the kinds without a run.
+var scans = map[Container]scan{
+	Zip:      {(*scanner).zip, true},
+	Tar:      {(*scanner).tar, true},
+	Legacy:   {(*scanner).legacy, true},
+	Pickle:   {(*scanner).pickles, true},
+	NumPy:    {(*scanner).numpy, false},
+	GZip:     {nil, true},
+	BZip2:    {nil, true},
+	XZ:       {nil, true},
+	Zstd:     {nil, true},
+	LZ4:      {nil, true},
+	SevenZip: {nil, true},
+	RAR:      {nil, true},
+
+	SafeTensors: {(*scanner).nothing, false},
+	GGUF:        {(*scanner).nothing, false},
+	GGML:        {(*scanner).nothing, false},
+	Other:       {(*scanner).other, false},
+	JSON:        {(*scanner).other, false},
+	Zlib:        {(*scanner).other, false},
+}
+
+// file examines a whole file.
+func (s *scanner) file(p piece) {
+	head, err := p.head()
+	if err != nil {
+		s.fail(p, 0, err)
+		return
+	}
+	s.rep.Format = Sniff(head)
+	s.content(p, s.rep.Format)
+	if s.rep.Format != Zip {
+		s.appended(p)
+	}
+}
+
+// content examines a piece of a kind.
+func (s *scanner) content(p piece, kind Container) {
+	row := s.how[kind]
+	if row.run == nil {
+		s.fail(p, 0, fmt.Errorf("%s: %w", kind.Advice(), tensor.ErrUnsupported))
+		return
+	}
+	row.run(s, p)
+}
+
+// fail records what could not be examined.
+func (s *scanner) fail(p piece, off int64, err error) {
+	var located *tensor.Error
+	if errors.As(err, &located) {
+		at := *located
+		at.File, at.Member = s.rep.Path, p.inside(at.Member)
+		at.Offset += off
+		s.rep.fail(&at)
+		return
+	}
+	s.rep.fail(&tensor.Error{Op: "scan", File: s.rep.Path, Member: p.member, Offset: off, Err: err})
+}
+
+// inside joins the name of a member to those of the archives around it.
+func (p piece) inside(member string) string {
+	return strings.Trim(p.member+"/"+member, "/")
+}
+
+// head reads the first bytes of a piece.
+func (p piece) head() ([]byte, error) { return p.bytes(0, SniffBytes) }
+
+// bytes reads n bytes at off, fewer at the end of the piece.
+func (p piece) bytes(off, n int64) ([]byte, error) {
+	b := make([]byte, max(0, min(n, p.size-off)))
+	if got, err := p.r.ReadAt(b, off); got < len(b) {
+		return nil, &tensor.Error{Op: "read", Offset: off, Err: fmt.Errorf("got %d of %d bytes: %w", got, len(b), orEOF(err))}
+	}
+	return b, nil
+}
+
+func orEOF(err error) error {
+	if err == nil || err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// nothing notes a format that cannot hold pickles.
+func (s *scanner) nothing(p piece) {
+	head, err := p.head()
+	if err != nil {
+		s.fail(p, 0, err)
+		return
+	}
+	s.rep.note("%s%s holds no pickles", p.prefix(), Sniff(head))
+}
+
+func (p piece) prefix() string {
+	if p.member == "" {
+		return ""
+	}
+	return fmt.Sprintf("member %q: ", p.member)
+}
+
+// other examines what looks like nothing: a pickle without a protocol byte that
+// imports nothing in its first bytes, or no pickle at all.
+func (s *scanner) other(p piece) {
+	a, err := s.audit(p, 0)
+	if err != nil {
+		s.fail(p, 0, err)
+		return
+	}
+	if p.named || a.evident(p.size) {
+		s.sequence(p, math.MaxInt)
+		return
+	}
+	if p.member == "" {
+		s.fail(p, 0, fmt.Errorf("no pickle and no container of pickles: %w: %w", a.Err, tensor.ErrUnsupported))
+	}
+}
+
+// pickles examines pickles that follow each other.
+func (s *scanner) pickles(p piece) { s.sequence(p, math.MaxInt) }
+
+// legacy examines the five pickles of a legacy file; what follows are the bytes
+// of storages.
+func (s *scanner) legacy(p piece) { s.sequence(p, legacyPickles) }
+
+// sequence examines at most most pickles from the start of p.
+func (s *scanner) sequence(p piece, most int) {
+	off := int64(0)
+	for n := 0; n < most && off < p.size; n++ {
+		if s.ctx.Err() != nil {
+			s.fail(p, off, s.ctx.Err())
+			return
+		}
+		a, err := s.audit(p, off)
+		if err != nil {
+			s.fail(p, off, err)
+			return
+		}
+		if n > 0 && most != legacyPickles && !a.evident(p.size-off) && !s.startsAt(p, off) {
+			break
+		}
+		s.found(p, off, a)
+		off += a.Size
+		if a.Err != nil {
+			return
+		}
+	}
+	if most != legacyPickles {
+		s.trailing(p, off)
+	}
+}
+
+// startsAt reports whether the bytes at off start like a pickle.
+func (s *scanner) startsAt(p piece, off int64) bool {
+	head, err := p.bytes(off, 3)
+	return err == nil && startsLikePickle(head)
+}
+
+// firstWindow is more than the pickle of an ordinary legacy file takes.
+const firstWindow = 64 << 10
+
+// audit audits the pickle at off, reading no more than a few times its length.
+func (s *scanner) audit(p piece, off int64) (*Audit, error) {
+	for window := int64(firstWindow); ; window *= 4 {
+		b, err := p.bytes(off, min(window, s.lim.Pickle))
+		if err != nil {
+			return nil, err
+		}
+		a := audit(b, s.lim)
+		if window < s.lim.Pickle && window < p.size-off && errors.Is(a.Err, io.ErrUnexpectedEOF) {
+			continue
+		}
+		return a, nil
+	}
+}
+
+// found adds one pickle to the report.
+func (s *scanner) found(p piece, off int64, a *Audit) {
+	s.rep.Pickles = append(s.rep.Pickles, Found{Member: p.member, Offset: off, Size: a.Size, Protocol: a.Protocol, Opcodes: a.Opcodes})
+	s.merge(a.Globals, p.member, off)
+	if a.Err != nil {
+		s.fail(p, off, a.Err)
+	}
+	for _, load := range a.payloads {
+		if bytes.HasPrefix(load.bytes, zipMagic) {
+			s.inner(piece{r: bytes.NewReader(load.bytes), size: int64(len(load.bytes)), member: p.inside("bytes given to " + load.of), depth: p.depth}, Zip)
+		}
+	}
+}
+
+// trailing accounts for bytes behind the last pickle.
+func (s *scanner) trailing(p piece, off int64) {
+	rest := p.size - off
+	if rest == 0 {
+		return
+	}
+	b, err := p.bytes(off, firstWindow)
+	if err != nil {
+		s.fail(p, off, err)
+		return
+	}
+	if rest <= firstWindow && isZeros(b) {
+		s.rep.note("%s%d zero bytes follow the last pickle", p.prefix(), rest)
+		return
+	}
+	s.fail(p, off, fmt.Errorf("%d bytes follow the last pickle and are no pickle: %w", rest, tensor.ErrUnsupported))
+}
+
+// inner examines an archive inside another one.
+func (s *scanner) inner(p piece, kind Container) {
+	if p.depth >= maxArchives {
+		s.fail(p, 0, fmt.Errorf("archives are nested more than %d deep: %w", maxArchives, tensor.ErrTooLarge))
+		return
+	}
+	s.content(p, kind)
+}
+
+// numpy examines an .npy file, which holds a pickle if its elements are objects
+// (numpy/lib/format.py).
+func (s *scanner) numpy(p piece) {
+	head, err := p.bytes(0, 12)
+	if err != nil || len(head) < 12 {
+		s.fail(p, 0, errors.Join(err, fmt.Errorf("%d bytes of .npy header: %w", len(head), tensor.ErrCorrupt)))
+		return
+	}
+	start, n := int64(10), int64(binary.LittleEndian.Uint16(head[8:]))
+	if head[6] > 1 {
+		start, n = 12, int64(binary.LittleEndian.Uint32(head[8:]))
+	}
+	if n > p.size-start || n > 1<<20 {
+		s.fail(p, 8, fmt.Errorf(".npy header of %d bytes, the file has %d: %w", n, p.size-start, tensor.ErrCorrupt))
+		return
+	}
+	text, err := p.bytes(start, n)
+	if err != nil {
+		s.fail(p, start, err)
+		return
+	}
+	data := p
+	data.r, data.size = io.NewSectionReader(p.r, start+n, p.size-start-n), p.size-start-n
+	if bytes.Contains(text, []byte("O'")) || s.startsAt(data, 0) {
+		s.sequence(data, math.MaxInt)
+	}
+}
+
+// tar examines every file in a tar, and the pickles of the first PyTorch format
+// between their storages.
+func (s *scanner) tar(p piece) {
+	in := io.NewSectionReader(p.r, 0, p.size)
+	t := tar.NewReader(in)
+	for n := 0; n < s.lim.Entries && s.ctx.Err() == nil; n++ {
+		h, err := t.Next()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			s.fail(p, 0, fmt.Errorf("tar: %w: %w", err, tensor.ErrCorrupt))
+			return
+		}
+		off, err := in.Seek(0, io.SeekCurrent)
+		if err != nil || h.Typeflag != tar.TypeReg {
+			continue
+		}
+		m := piece{r: io.NewSectionReader(in, off, h.Size), size: h.Size, member: p.inside(h.Name), depth: p.depth + 1, named: checkpointName(h.Name) || h.Name == "pickle"}
+		if h.Size > p.size-off {
+			s.fail(m, 0, fmt.Errorf("%d bytes, the tar has %d more: %w", h.Size, p.size-off, tensor.ErrCorrupt))
+			return
+		}
+		if between, ok := tarRecords[h.Name]; ok {
+			s.records(m, between)
+			continue
+		}
+		s.member(m)
+	}
+	s.fail(p, 0, errors.Join(s.ctx.Err(), fmt.Errorf("more than %d members: %w", s.lim.Entries, tensor.ErrTooLarge)))
+}
+
+// tarRecords are the members of PyTorch's tar format that mix pickles with
+// binary records, and how long the record behind a pickle is
+// (torch/serialization.py, legacy_load).
+var tarRecords = map[string]func(p piece, off int64, a *Audit) (int64, error){
+	"storages": storageRecord,
+	"tensors":  tensorRecord,
+}
+
+// records examines the pickles of m, the first of which is their number.
+func (s *scanner) records(m piece, between func(piece, int64, *Audit) (int64, error)) {
+	off := int64(0)
+	for n := 0; off < m.size; n++ {
+		a, err := s.audit(m, off)
+		if err != nil {
+			s.fail(m, off, err)
+			return
+		}
+		s.found(m, off, a)
+		off += a.Size
+		if a.Err != nil || s.ctx.Err() != nil {
+			return
+		}
+		if n == 0 {
+			continue
+		}
+		skip, err := between(m, off, a)
+		if err != nil || skip > m.size-off {
+			s.fail(m, off, errors.Join(err, fmt.Errorf("record of %d bytes, %d remain: %w", skip, m.size-off, tensor.ErrCorrupt)))
+			return
+		}
+		off += skip
+	}
+}
+
+// storageRecord is a count of elements and the elements of the class that the
+// pickle before it names. The list of views at the end has none.
+func storageRecord(p piece, off int64, a *Audit) (int64, error) {
+	if len(a.Globals) == 0 {
+		return 0, nil
+	}
+	g := a.Globals[0]
+	class, ok := builders[canonicalName(g.Module, g.Name)].value.(*storageClass)
+	if !ok {
+		return 0, fmt.Errorf("storage of class %s.%s: %w", g.Module, g.Name, tensor.ErrUnsupported)
+	}
+	b, err := p.bytes(off, 8)
+	if err != nil || len(b) < 8 {
+		return 8, err
+	}
+	n := binary.LittleEndian.Uint64(b)
+	if n > uint64(p.size) { //nolint:gosec // a size
+		return math.MaxInt64, nil
+	}
+	return 8 + int64(n)*class.elem.item, nil //nolint:gosec // n ≤ size, items have 16 bytes at most
+}
+
+// tensorRecord is the number of dimensions, sizes, strides and an offset.
+func tensorRecord(p piece, off int64, _ *Audit) (int64, error) {
+	b, err := p.bytes(off, 8)
+	if err != nil || len(b) < 8 {
+		return 8, err
+	}
+	return 8 + 16*int64(binary.LittleEndian.Uint32(b)) + 8, nil
+}
