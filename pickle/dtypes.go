@@ -9,13 +9,12 @@ type scalarType struct {
 	storage string       // "Float" of torch.FloatStorage; "" for types younger than the typed storages
 	dtype   tensor.DType // of the elements
 	item    int64        // bytes of one element of the storage
-	packed  int          // elements of a tensor in one of the storage, if more than one
 	sign    []byte       // XORed with one element it negates it; nil where a sign bit alone does not
 	conj    []byte       // XORed with one element it conjugates it; nil for types that are not complex
 }
 
-// scalarTypes is the one table of element types. Quantized types become their
-// integers as Tensor.int_repr has them: the packed ones a vector of bytes.
+// scalarTypes is the one table of element types. Quantized types keep their
+// integers, as Tensor.int_repr does; a storage of the packed ones counts bytes.
 var scalarTypes = []*scalarType{
 	{name: "float64", storage: "Double", dtype: tensor.F64, item: 8, sign: []byte{7: 0x80}},
 	{name: "float32", storage: "Float", dtype: tensor.F32, item: 4, sign: []byte{3: 0x80}},
@@ -32,8 +31,8 @@ var scalarTypes = []*scalarType{
 	{name: "qint8", storage: "QInt8", dtype: tensor.I8, item: 1},
 	{name: "quint8", storage: "QUInt8", dtype: tensor.U8, item: 1},
 	{name: "qint32", storage: "QInt32", dtype: tensor.I32, item: 4},
-	{name: "quint4x2", storage: "QUInt4x2", dtype: tensor.U8, item: 1, packed: 2},
-	{name: "quint2x4", storage: "QUInt2x4", dtype: tensor.U8, item: 1, packed: 4},
+	{name: "quint4x2", storage: "QUInt4x2", dtype: tensor.QUInt4x2, item: 1},
+	{name: "quint2x4", storage: "QUInt2x4", dtype: tensor.QUInt2x4, item: 1},
 
 	{name: "complex32", dtype: tensor.C32, item: 4, sign: []byte{1: 0x80, 3: 0x80}, conj: []byte{3: 0x80}},
 	{name: "uint16", dtype: tensor.U16, item: 2},

@@ -200,9 +200,6 @@ func (n *ndarray) upperHalves(t *array, typ *scalarType) (any, error) {
 // parameters, requires_grad, hooks).
 func buildQuantized(m *machine, a *arguments) (any, error) {
 	t := a.typedView()
-	if a.err == nil && t.typ.packed > 1 {
-		a.err = t.unpackShape()
-	}
 	if a.err != nil {
 		return nil, a.err
 	}
@@ -214,7 +211,7 @@ func buildQuantized(m *machine, a *arguments) (any, error) {
 		t.quant = &quantization{scales: m.r.floats(scale), zeros: m.r.integers(zero)}
 		t.notes = append(t.notes, fmt.Sprintf("quantized %s, scale %v, zero point %d", s, scale, zero))
 	case "per_channel_affine", "per_channel_affine_float_qparams":
-		t.quant = q.channels(m, a.shape(2), s)
+		t.quant = q.channels(m, t.shape, s)
 		t.notes = append(t.notes, fmt.Sprintf("quantized %s, axis %d", s, q.int(3)))
 	default:
 		q.fail(0, "a scheme that is known")
@@ -235,23 +232,6 @@ func (a *arguments) channels(m *machine, shape tensor.Shape, s scheme) *quantiza
 		return nil
 	}
 	return &quantization{scales: scales, zeros: zeros}
-}
-
-// unpackShape makes a tensor of two or four values a byte a vector of bytes.
-// Each row begins a byte (ATen/quantized/Quantizer.cpp, get_sub_byte_tensor_size).
-func (a *array) unpackShape() error {
-	if a.offset != 0 || !contiguous(a.shape, a.strides) {
-		return fmt.Errorf("view %v of %s, which has %d values a byte: %w", a.shape, a.typ.name, a.typ.packed, tensor.ErrUnsupported)
-	}
-	elems, err := a.shape.Elems()
-	if err != nil {
-		return err
-	}
-	rows := elems / int64(max(a.shape.Row(), 1))
-	bytes := rows * int64((a.shape.Row()+a.typ.packed-1)/a.typ.packed)
-	a.notes = append(a.notes, fmt.Sprintf("%d values a byte, of shape %v", a.typ.packed, a.shape))
-	a.shape, a.strides = tensor.Shape{int(bytes)}, []int64{1}
-	return nil
 }
 
 // vector returns a tensor, or the list of numbers that PyTorch 1.3 wrote.
