@@ -12,10 +12,10 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-// nearest rounds x to a binary format of the given mantissa bits and smallest
+// roundTo rounds x to a binary format of the given mantissa bits and smallest
 // normal exponent, ties to even, without any of the code under test: in exact
 // float64 arithmetic. Values from limit on are infinite.
-func nearest(x float64, mantissa, minExp int, limit float64) float64 {
+func roundTo(x float64, mantissa, minExp int, limit float64) float64 {
 	if x == 0 || math.IsInf(x, 0) || math.IsNaN(x) {
 		return x
 	}
@@ -56,10 +56,10 @@ func TestHalvesRoundToNearestEven(t *testing.T) {
 		codec := codecs[c.dtype]
 		src := interesting(200000, c.mantissa)
 		b, back := make([]byte, 2*len(src)), make([]float32, len(src))
-		overflows, want := codec.Encode(b, src), 0
+		overflows, want := codec.Encode(b, src, nil), 0
 		codec.Decode(back, b)
 		for i, x := range src {
-			y := nearest(float64(x), c.mantissa, c.minExp, c.limit)
+			y := roundTo(float64(x), c.mantissa, c.minExp, c.limit)
 			if math.IsInf(y, 0) && !math.IsInf(float64(x), 0) {
 				want++
 			}
@@ -82,7 +82,7 @@ func TestHalvesSurviveFloat32(t *testing.T) {
 		}
 		x, back := make([]float32, 1<<16), make([]byte, len(all))
 		codec.Decode(x, all[:])
-		if n := codec.Encode(back, x); n != 0 {
+		if n := codec.Encode(back, x, nil); n != 0 {
 			t.Errorf("%v: %d overflows among its own values", d, n)
 		}
 		for i := range 1 << 16 {
@@ -100,7 +100,7 @@ func TestNaNNeverBecomesInfinity(t *testing.T) {
 		tensor.BF16: {0x7f81, 0xff81, 0x7fc0},
 	} {
 		b := make([]byte, 2*len(x))
-		codecs[d].Encode(b, x)
+		codecs[d].Encode(b, x, nil)
 		for i, w := range want {
 			if got := binary.LittleEndian.Uint16(b[2*i:]); got != w {
 				t.Errorf("%v of %08x = %04x; want %04x", d, math.Float32bits(x[i]), got, w)
@@ -182,7 +182,7 @@ func TestDoublesAreRoundedOnce(t *testing.T) {
 		overflows, want := transcode(dst, src, make([]float32, len(xs))), 0
 		codecs[c.dtype].Decode(back, dst)
 		for i, x := range xs {
-			y := nearest(x, c.mantissa, c.minExp, c.limit)
+			y := roundTo(x, c.mantissa, c.minExp, c.limit)
 			if float64(back[i]) != y {
 				t.Fatalf("%v of %x = %x; want %x", c.dtype, x, back[i], y)
 			}
@@ -199,13 +199,13 @@ func TestDoublesAreRoundedOnce(t *testing.T) {
 func TestDirectPairsEqualTheCodecs(t *testing.T) {
 	src := interesting(50000, 10)
 	in := make([]byte, 4*len(src))
-	encodeF32(in, src)
+	encodeF32(in, src, nil)
 	transcode, err := NewTranscoder(tensor.F16, tensor.F32)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a, b := make([]byte, 2*len(src)), make([]byte, 2*len(src))
-	na, nb := transcode(a, in, nil), encodeF16(b, src)
+	na, nb := transcode(a, in, nil), encodeF16(b, src, nil)
 	if na != nb || string(a) != string(b) {
 		t.Errorf("the direct path and the codec differ (%d and %d overflows)", na, nb)
 	}

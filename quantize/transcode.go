@@ -66,11 +66,14 @@ func NewTranscoder(to, from tensor.DType) (Transcoder, error) {
 	if dst.Encode == nil {
 		return nil, fmt.Errorf("writing %v: %w", to, tensor.ErrUnsupported)
 	}
+	if dst.NeedsImportance {
+		return nil, fmt.Errorf("writing %v takes an importance matrix: %w", to, tensor.ErrUnsupported)
+	}
 	l, _ := from.Layout()
 	return func(out, in []byte, scratch []float32) int {
 		x := scratch[:len(in)/l.Bytes*l.Elems]
 		src.Decode(x, in)
-		return dst.Encode(out, x)
+		return dst.Encode(out, x, nil)
 	}, nil
 }
 
@@ -125,13 +128,13 @@ func f64ToF32(dst, src []byte, _ []float32) (overflows int) {
 // throughOdd narrows F64 in two steps without rounding twice: the first step
 // rounds to odd, which keeps the information that the second needs as long as
 // float32 has two more bits than the target. (Boldo and Melquiond, IEEE TC 57:4, 2008)
-func throughOdd(encode func([]byte, []float32) int) Transcoder {
+func throughOdd(encode func(dst []byte, src, importance []float32) int) Transcoder {
 	return func(dst, src []byte, scratch []float32) int {
 		x := scratch[:len(src)/8]
 		for i := range x {
 			x[i] = toOdd(math.Float64frombits(binary.LittleEndian.Uint64(src[8*i:])))
 		}
-		return encode(dst, x)
+		return encode(dst, x, nil)
 	}
 }
 
