@@ -201,10 +201,12 @@ func (t *hfFile) place(v *Vocab) error {
 		if types[a.ID] != 0 && texts[a.ID] != a.Content {
 			return fmt.Errorf("%w: id %d belongs to two tokens, %s and the added %s", ErrCorrupt, a.ID, quote(texts[a.ID]), quote(a.Content))
 		}
-		text, typ := a.resolve()
-		texts[a.ID] = text
+		texts[a.ID] = a.spaced()
+		if t.byteLevel() {
+			texts[a.ID] = a.Content
+		}
 		if types[a.ID] != Unknown {
-			types[a.ID] = typ
+			types[a.ID] = a.typeOf()
 		}
 	}
 	for id := range texts {
@@ -261,13 +263,20 @@ func (t *hfFile) addTemplate(v *Vocab, side *sidecar) {
 	}
 }
 
-// resolve returns the text and type for metadata: tokens found in text hold plain
-// spaces (llama.cpp conversion/base.py, get_vocab_base).
-func (a addedToken) resolve() (string, TokenType) {
+func (a addedToken) typeOf() TokenType {
 	if a.Special || looksSpecial(a.Content) {
-		return a.Content, Control
+		return Control
 	}
-	return unescapeSpaces(a.Content), UserDefined
+	return UserDefined
+}
+
+// spaced is the text in a vocabulary that writes spaces as "▁": tokens found in
+// text hold plain ones (llama.cpp conversion/base.py, get_vocab_base).
+func (a addedToken) spaced() string {
+	if a.typeOf() == Control {
+		return a.Content
+	}
+	return unescapeSpaces(a.Content)
 }
 
 // looksSpecial recognizes control tokens that published files do not mark as such

@@ -49,7 +49,10 @@ func TestTokenizerJSONSaysWhatTheLibrarySays(t *testing.T) {
 			case special || text == "<|looks_special|>":
 				typ = Control
 			case added:
-				typ, text = UserDefined, strings.ReplaceAll(text, "▁", " ")
+				typ = UserDefined
+				if c.model == "llama" {
+					text = strings.ReplaceAll(text, "▁", " ")
+				}
 			case c.model == "llama" && strings.HasPrefix(text, "<0x"):
 				typ = Byte
 			}

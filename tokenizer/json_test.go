@@ -88,7 +88,7 @@ func TestControlTokensNotMarkedAsSuchAreRecognized(t *testing.T) {
 		{"<pad>", Control}, {"<|im_end|>", Control}, {"<｜User｜>", Control}, {"<unused12>", Control}, {"[@BOS@]", Control},
 		{"<think>", UserDefined}, {"<|a", UserDefined}, {"  ", UserDefined},
 	} {
-		if _, got := (addedToken{Content: c.text}).resolve(); got != c.want {
+		if got := (addedToken{Content: c.text}).typeOf(); got != c.want {
 			t.Errorf("the added token %q has type %d, want %d", c.text, got, c.want)
 		}
 	}

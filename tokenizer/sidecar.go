@@ -240,7 +240,7 @@ func (s *sidecar) override(v *Vocab) error {
 		for len(v.Tokens) <= a.ID {
 			v.pad()
 		}
-		v.Tokens[a.ID], v.Types[a.ID] = a.resolve()
+		v.Tokens[a.ID], v.Types[a.ID] = a.spaced(), a.typeOf()
 		v.Scores[a.ID] = addedScore
 	}
 	return nil
