@@ -122,10 +122,14 @@ func (w *mapping) assign() {
 	start := strings.Count(w.Prefix, ".")
 	for k, t := range f.tensors {
 		if !strings.HasPrefix(t.Name, w.Prefix) {
+			if w.bare && w.isHead(t.Name) {
+				w.bad.add(&w.bad.Unknown, "%s %v (outside the network under %q, but named like its head)", t.Name, t.Shape, w.Prefix)
+				continue
+			}
 			w.dropped[t.Name] = "outside the model, in " + branch(t.Name, w.Prefix)
 			continue
 		}
-		s, ok := f.find(p, k, start, w.mode)
+		s, ok := f.find(p, k, start, wrapped)
 		switch {
 		case ok && s.drop >= 0 && w.Spec.Drops[s.drop].Equal == "":
 			w.dropped[t.Name] = w.Spec.Drops[s.drop].Why
@@ -140,6 +144,15 @@ func (w *mapping) assign() {
 			w.bad.add(&w.bad.Unknown, "%s %v", t.Name, t.Shape)
 		}
 	}
+}
+
+// isHead reports whether a name ends like a tensor that stands beside the root
+// of a whole model.
+func (w *mapping) isHead(name string) bool {
+	return slices.ContainsFunc(w.Spec.Rules, func(r Rule) bool {
+		head := r.From[w.conv.Column].Name
+		return head != "" && !strings.HasPrefix(head, w.conv.Root+".") && (name == head || strings.HasSuffix(name, "."+head))
+	})
 }
 
 func (w *mapping) count(s slot) {
@@ -348,7 +361,7 @@ func (w *mapping) lacks(h Hyper) {
 	}
 	var where []string
 	for _, g := range w.values.groups {
-		where = append(where, strings.TrimSuffix(g.name(""), "."))
+		where = append(where, strings.TrimRight(g.name(""), " ."))
 	}
 	w.bad.add(&w.bad.Params, "%s is not in %s; give a file that states it with --config",
 		w.values.label(h.Symbol), strings.Join(slices.Compact(where), ", "))

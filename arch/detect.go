@@ -16,10 +16,9 @@ type Match struct {
 	Prefix     string // what stands before the names, "" or ending in a dot
 
 	conv     Convention
-	bare     bool     // names lack conv.Root
-	mode     matching // how names were compared
-	asserted bool     // the user named the architecture
-	anchor   string   // a source name under Prefix
+	bare     bool   // names lack conv.Root
+	asserted bool   // the user named the architecture
+	anchor   string // a source name under Prefix
 }
 
 // String describes m: llama (Hugging Face transformers) under "module".
@@ -93,8 +92,8 @@ func unknown(f *forest, want string, closest near) *UnknownError {
 	return e
 }
 
-// detect returns the complete networks of architecture s. A way of comparing
-// is tried only where those before it find nothing.
+// detect returns the complete networks of architecture s. A way of reading
+// names is tried only where those before it find nothing.
 func detect(f *forest, s *Spec, meta tensor.Meta, closest *near) []*Match {
 	var found []*Match
 	columns := map[int]bool{} // that have been found
@@ -102,8 +101,12 @@ func detect(f *forest, s *Spec, meta tensor.Meta, closest *near) []*Match {
 		if columns[c.Column] || c.Inside && len(groups(meta, c.Group)) == 0 {
 			continue
 		}
-		for _, m := range tries(s, c) {
-			if complete := m.complete(f, closest); len(complete) > 0 {
+		for _, way := range ways {
+			m := Match{Spec: s, Convention: c.Name, conv: c, bare: way.bare}
+			if way.bare && c.Root == "" {
+				continue
+			}
+			if complete := m.complete(f, way.mode, closest); len(complete) > 0 {
 				found = append(found, complete...)
 				columns[c.Column] = true
 				break
@@ -113,26 +116,22 @@ func detect(f *forest, s *Spec, meta tensor.Meta, closest *near) []*Match {
 	return found
 }
 
-func tries(s *Spec, c Convention) []Match {
-	var out []Match
-	for _, mode := range []matching{direct, wrapped} {
-		out = append(out, Match{Spec: s, Convention: c.Name, conv: c, mode: mode})
-		if c.Root != "" {
-			out = append(out, Match{Spec: s, Convention: c.Name, conv: c, mode: mode, bare: true})
-		}
-	}
-	return out
-}
+// ways are the ways of reading names, the most complete first: a network that
+// lies among wrappers beside its head is not a bare one.
+var ways = []struct {
+	bare bool
+	mode matching
+}{{false, direct}, {false, wrapped}, {true, direct}, {true, wrapped}}
 
 // complete returns m for every prefix under which all required names exist.
-func (m Match) complete(f *forest, closest *near) []*Match {
+func (m Match) complete(f *forest, mode matching, closest *near) []*Match {
 	p := newPattern(m.Spec, m.conv, m.bare)
 	required := m.required()
 	have := map[string]map[int]string{} // prefix → required rule → source name
 	var order []string
 	for k, t := range f.tensors {
 		for start := range f.parts[k] {
-			s, ok := f.find(p, k, start, m.mode)
+			s, ok := f.find(p, k, start, mode)
 			if !ok || s.rule < 0 || s.layer != 0 || !required[s.rule] {
 				continue
 			}

@@ -58,7 +58,7 @@ func (m *Match) merge(ranks []*tensor.Model) (*tensor.Model, error) {
 		if !strings.HasPrefix(t.Name, m.Prefix) {
 			continue
 		}
-		if s, ok := f.find(p, k, start, m.mode); ok {
+		if s, ok := f.find(p, k, start, wrapped); ok {
 			slots[k] = s
 		}
 	}
@@ -145,6 +145,11 @@ func (m *Match) join(s slot, known map[string]int, parts []*tensor.Tensor) (*ten
 			}
 		}
 		return true
+	}
+	for k, p := range parts[1:] {
+		if !p.Shape.Equal(first.Shape) {
+			return nil, rankError(p, 0, k+1, fmt.Errorf("shapes %v and %v: %w", first.Shape, p.Shape, tensor.ErrCorrupt))
+		}
 	}
 	i := slices.IndexFunc(r.Split, fits)
 	if i < 0 {

@@ -132,7 +132,7 @@ func TestMergeNamesWhatDiffers(t *testing.T) {
 		{"no files", nil, []string{"no files"}},
 		{"missing in the second", missing, []string{"ranks 0 and 1", `"layers.0.attention.wo.weight"`, "missing in consolidated.01.pth"}},
 		{"replicated tensor differs", norm, []string{"ranks 0 and 1", `"norm.weight"`, "differ"}},
-		{"rank of another width", narrow, []string{`"layers.0.feed_forward.w2.weight"`, "consolidated.01.pth"}},
+		{"rank of another width", narrow, []string{"ranks 0 and 1", `"layers.0.feed_forward.w1.weight"`, "[16 16] and [8 16]", "consolidated.01.pth"}},
 		{"one rank is not enough", []*tensor.Model{split(t, whole().tensors, 4, 1)[0], split(t, whole().tensors, 4, 1)[1]},
 			[]string{`"tok_embeddings.weight"`, "2 ranks"}},
 	} {

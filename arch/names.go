@@ -103,8 +103,11 @@ func (p *pattern) find(parts []string, limit int, skip func(i int) bool) (slot, 
 
 // layerNumber parses a layer number as Python writes it.
 func layerNumber(part string, limit int) (int, bool) {
+	if part == "" || part[0] < '0' || part[0] > '9' { // Atoi would allocate an error
+		return 0, false
+	}
 	n, err := strconv.Atoi(part)
-	if err != nil || n < 0 || n >= limit || strconv.Itoa(n) != part {
+	if err != nil || n >= limit || strconv.Itoa(n) != part {
 		return 0, false
 	}
 	return n, true
@@ -171,7 +174,7 @@ func prefix(name string, parts []string, n int) string {
 	return name[:size]
 }
 
-// find looks tensor k up from part start on, directly if wrapped is nil.
+// find looks tensor k up from part start on.
 func (f *forest) find(p *pattern, k, start int, mode matching) (slot, bool) {
 	parts := f.parts[k]
 	if start >= len(parts) {
