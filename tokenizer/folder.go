@@ -51,15 +51,15 @@ func (f folder) text(name string, limit int) (text string, found bool, err error
 }
 
 // json decodes the file called name into v, which stays as it is if there is none.
-func (f folder) json(name string, v any) (found bool, err error) {
+func (f folder) json(name string, v any) error {
 	b, found, err := f.read(name, maxSidecar)
 	if err != nil || !found {
-		return found, err
+		return err
 	}
 	if err := decodeJSON(b, maxSidecar, v); err != nil {
-		return true, f.bad(name, err)
+		return f.bad(name, err)
 	}
-	return true, nil
+	return nil
 }
 
 // bad says that the file called name is at fault.

@@ -15,7 +15,7 @@ type KV struct {
 }
 
 // roles lists the special tokens in the order in which their keys are written.
-// "seperator" and "unknown" are the names that runtimes look for (llama.cpp
+// The spelling of SEP's key is the one that runtimes look for (llama.cpp
 // gguf-py/gguf/constants.py).
 var roles = []struct {
 	role Role
@@ -24,7 +24,7 @@ var roles = []struct {
 	{BOS, "bos_token_id"},
 	{EOS, "eos_token_id"},
 	{UNK, "unknown_token_id"},
-	{SEP, "seperator_token_id"},
+	{SEP, "seperator_token_id"}, //nolint:misspell // theirs
 	{PAD, "padding_token_id"},
 	{CLS, "cls_token_id"},
 	{MASK, "mask_token_id"},

@@ -85,7 +85,6 @@ var preTokenizers = []preTokenizer{
 	{name: "exaone-moe", steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+`), byteLevel}},
 	{name: "ufakzeka", steps: []step{split(`[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|` + tailLF), byteLevel}},
 	{name: "laguna", steps: []step{{"Split", `(?:\r?\n)+(?!\r?\n)`, "mergedwithnext"}, split(qwen2Regex), byteLevel}},
-	// kimi-k25
 	{name: "kimi-k2", steps: []step{split(kimiRegex), byteLevel}},
 	{name: "minicpm5", steps: []step{split(`\p{N}{1,3}`), split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+|` + tailLF), byteLevel}},
 

@@ -131,7 +131,7 @@ func (m *spModel) addPiece(f field) error {
 	case typ < uint64(Normal) || typ > uint64(Byte):
 		return spError(f.offset, fmt.Errorf("%w: piece %d, %s, has type %d, want 1 to 6", ErrCorrupt, id, quote(text), typ))
 	}
-	kind := TokenType(typ) //nolint:gosec // between Normal and Byte
+	kind := TokenType(typ)
 	if kind == UserDefined {
 		text = unescapeSpaces(text)
 	}

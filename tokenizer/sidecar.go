@@ -45,7 +45,7 @@ func (f folder) sidecar() (*sidecar, error) {
 		{"generation_config.json", s.takeIDs},
 	} {
 		var o object
-		if _, err := f.json(read.name, &o); err != nil {
+		if err := f.json(read.name, &o); err != nil {
 			return nil, err
 		}
 		if err := read.take(o); err != nil {
@@ -99,7 +99,7 @@ func (o object) get(key string, v any) error {
 
 func (s *sidecar) readAdded(f folder) error {
 	var list textIDs
-	_, err := f.json("added_tokens.json", &list)
+	err := f.json("added_tokens.json", &list)
 	for _, e := range list {
 		s.added = append(s.added, addedToken{ID: e.id, Content: e.text})
 	}

@@ -71,7 +71,7 @@ func (s *sidecar) readTemplates(f folder) error {
 	var c struct {
 		Template chatTemplate `json:"chat_template"`
 	}
-	_, err = f.json("chat_template.json", &c)
+	err = f.json("chat_template.json", &c)
 	s.template, s.templates = c.Template.text, c.Template.named
 	return err
 }
