@@ -1,0 +1,66 @@
+# make help lists the targets. Only Go and make are needed for build, demo and test.
+GO        ?= go
+FUZZTIME  ?= 30s
+BENCHTIME ?= 1s
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# The linter and benchstat have a module of their own, so that their dependencies are not smelt's.
+TOOL   := $(GO) tool -modfile=tools/go.mod
+STORIES := testdata/stories260K/stories260K.pt
+
+.PHONY: help build demo test race fuzz bench golden vet lint cover check interop clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: ## a static binary at bin/smelt
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/smelt ./cmd/smelt
+
+demo: build ## convert the bundled model: the plan, the conversion, the result
+	bin/smelt convert $(STORIES) bin/stories260K.gguf --force --dry-run
+	bin/smelt convert $(STORIES) bin/stories260K.gguf --force
+	bin/smelt inspect bin/stories260K.gguf
+
+test: ## all tests that need nothing but the repository
+	$(GO) test ./...
+
+race: ## the same with the race detector (needs a C compiler)
+	$(GO) test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME (30s), one after another
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		listed=$$($(GO) test -list '^Fuzz' $$pkg); \
+		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: build ## Go benchmarks, then conversions of 3 GB side by side with cp (needs .ci/setup)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	python3 interop/bench/bench.py
+
+golden: ## write the golden files anew; read the diff before committing
+	@set -e; for dir in $$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -n1 dirname | sort -u); do \
+		$(GO) test $$dir -update; \
+	done
+
+vet: ## go vet, the interop tests included
+	$(GO) vet ./...
+	$(GO) vet -tags interop ./interop/...
+
+lint: ## golangci-lint with the layering rules
+	$(TOOL) golangci-lint run
+
+cover: ## test coverage by function in coverage.out
+	$(GO) test -coverprofile coverage.out ./...
+	$(GO) tool cover -func coverage.out | tail -1
+
+check: build vet lint race ## what has to hold before a change lands
+
+interop: build ## against llama.cpp, whisper.cpp, PyTorch, Ollama's layout and the gguf package (.ci/setup installs them)
+	$(GO) test -tags interop -count 1 -timeout 30m ./interop/...
+
+clean: ## remove what make made
+	rm -rf bin coverage.out

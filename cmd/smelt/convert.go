@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/smelt-project/smelt/arch"
+	"github.com/smelt-project/smelt/convert"
+	"github.com/smelt-project/smelt/quantize"
+)
+
+// convertFlags are the flags of smelt convert.
+type convertFlags struct {
+	plan                convert.Options
+	run                 convert.RunOptions
+	open                openFlags
+	meta                cli.StringSlice
+	dryRun, raw         bool
+	json, force, silent bool
+}
+
+func (f *convertFlags) flags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "type", Usage: "store matrices as `TYPE`: " + oneOf(quantize.RecipeNames()), Destination: &f.plan.Type},
+		&cli.StringFlag{Name: "to", Usage: "write `FORMAT`: " + oneOf(targetNames()) + " (default: by the extension of DST)", Destination: &f.plan.To},
+		&cli.StringFlag{Name: "arch", Usage: "take SRC for a model of `ARCHITECTURE`: " + oneOf(archNames()) + " (default: recognised by its tensors)", Destination: &f.plan.Arch},
+		&cli.StringFlag{Name: "config", Usage: "read hyperparameters from `FILE`, a config.json or params.json (default: those beside SRC)", Destination: &f.plan.Config, TakesFile: true},
+		&cli.StringFlag{Name: "tokenizer", Usage: "read the vocabulary from `PATH`, a tokenizer.json, a tokenizer.model or a folder (default: beside SRC)", Destination: &f.plan.Tokenizer, TakesFile: true},
+		&cli.StringSliceFlag{Name: "meta", Usage: "set metadata: `KEY=VALUE`, or KEY=TYPE:VALUE for a type such as u32, f32, bool or str; may be repeated", Destination: &f.meta},
+		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan and write nothing", Destination: &f.dryRun},
+		&cli.IntFlag{Name: "workers", Usage: "work on `N` ranges at once (default: one per processor); the result does not depend on it", Destination: &f.run.Workers},
+		&cli.BoolFlag{Name: "force", Usage: "replace DST if it exists", Destination: &f.run.Replace},
+		&cli.BoolFlag{Name: "allow-overflow", Usage: "store values that the type cannot hold as infinity, and list them", Destination: &f.run.AllowOverflow},
+		&cli.BoolFlag{Name: "raw", Usage: "copy the model file of an ollama: name without changing a byte", Destination: &f.raw},
+		&cli.BoolFlag{Name: "json", Usage: "print one JSON object when done, or the plan with --dry-run", Destination: &f.json},
+		&cli.BoolFlag{Name: "quiet", Usage: "print nothing but errors", Destination: &f.silent},
+	}, f.open.flags()...)
+}
+
+// targetNames lists the output formats for help and completion; a test
+// compares it with what package convert knows.
+func targetNames() []string { return []string{"gguf", "ggml"} }
+
+// genericArch is the architecture that keeps names and shapes as they are.
+const genericArch = "generic"
+
+// archNames lists what --arch takes.
+func archNames() []string {
+	var names []string
+	for _, s := range arch.Specs() {
+		names = append(names, s.Name)
+	}
+	return append(names, genericArch)
+}
+
+// oneOf joins choices: "gguf or ggml".
+func oneOf(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+func (p *program) convertCommand() *cli.Command {
+	f := &convertFlags{}
+	return &cli.Command{
+		Name:  "convert",
+		Usage: "make a file that llama.cpp or whisper.cpp runs",
+		UsageText: `smelt convert SRC DST [FLAGS]
+
+smelt convert model.pt model.gguf --type f16
+smelt convert folder/ model.gguf --dry-run
+smelt convert whisper-base.pt whisper-base.bin
+smelt convert unknown.pt unknown.gguf --arch generic
+smelt convert ollama:llama3 llama3.gguf`,
+		Description: "SRC is what smelt inspect takes. DST appears when it is complete, or not at all; an existing one is replaced only with --force. " +
+			"Without --type, matrices keep their type in a GGUF and become f16 in a .bin.",
+		Flags:        f.flags(),
+		OnUsageError: onUsageError,
+		BashComplete: complete(map[string]func() []string{"--type": quantize.RecipeNames, "--to": targetNames, "--arch": archNames}),
+		Action:       func(c *cli.Context) error { return p.convert(c, f) },
+	}
+}
+
+func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
+	p.json = f.json
+	if err := wantArgs(c, 2, "a SRC and a DST"); err != nil {
+		return err
+	}
+	from, dst := c.Args().Get(0), c.Args().Get(1)
+	f.plan.Meta = f.meta.Value()
+	if err := f.check(dst); err != nil {
+		return err
+	}
+	src, err := convert.Open(from, f.open.options())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	if f.raw {
+		return p.copyRaw(c.Context, src, dst, f)
+	}
+	plan, err := convert.NewPlan(c.Context, src, dst, f.plan)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return p.printPlan(plan, dst, f)
+	}
+	return p.carryOut(c.Context, plan, dst, f)
+}
+
+// check refuses flags that cannot be meant, and a destination that would be
+// refused at the end, before any work is done.
+func (f *convertFlags) check(dst string) error {
+	if f.plan.Type != "" {
+		if _, err := quantize.ParseRecipe(f.plan.Type); err != nil {
+			return usagef("--type: %w", err)
+		}
+	}
+	if _, err := convert.TargetFor(dst, f.plan.To); err != nil && !f.raw {
+		return asUsage(err)
+	}
+	if _, ok := arch.ByName(f.plan.Arch); !ok && f.plan.Arch != "" && f.plan.Arch != genericArch {
+		return usagef("--arch: unknown architecture %q; known: %s", f.plan.Arch, oneOf(archNames()))
+	}
+	if f.run.Workers < 0 {
+		return usagef("--workers: %d is less than 0", f.run.Workers)
+	}
+	if _, err := os.Lstat(dst); !errors.Is(err, fs.ErrNotExist) && !f.run.Replace && !f.dryRun {
+		return fmt.Errorf("%s %w; --force replaces it", dst, convert.ErrExists)
+	}
+	return nil
+}
+
+// carryOut runs the plan and reports the result.
+func (p *program) carryOut(ctx context.Context, plan *convert.Plan, dst string, f *convertFlags) error {
+	bar := p.newProgress(f)
+	bar.say("%s → %s: %s of %s in %s", plan.Source.Path, dst, plural(len(plan.Steps), "tensor"), firstOf(plan.Arch, "unknown architecture"), size(plan.Place.Size))
+	f.run.Progress = bar.start(plan.Place.Size)
+	began := time.Now()
+	result, err := plan.Run(ctx, dst, f.run)
+	bar.stop()
+	if err != nil {
+		return err
+	}
+	return p.report(planReport(plan, dst), result, time.Since(began), bar)
+}
+
+// copyRaw copies the weights of a store and reports the result.
+func (p *program) copyRaw(ctx context.Context, src *convert.Source, dst string, f *convertFlags) error {
+	if f.dryRun {
+		return usagef("--raw has no plan: it copies %s as it is", src.Path)
+	}
+	bar := p.newProgress(f)
+	bar.say("%s → %s: copied as it is, %s", src.Path, dst, size(src.Bytes()))
+	f.run.Progress = bar.start(src.Bytes())
+	began := time.Now()
+	result, err := src.CopyRaw(ctx, dst, f.run)
+	bar.stop()
+	if err != nil {
+		return err
+	}
+	r := newReport(src, dst)
+	r.Architecture = src.Model.Meta.Text("general.architecture")
+	return p.report(r, result, time.Since(began), bar)
+}
+
+// report completes r and prints it.
+func (p *program) report(r *report, result *convert.Result, took time.Duration, bar *progress) error {
+	r.Bytes, r.Seconds, r.Also = result.Size, took.Seconds(), append(r.Also, result.Also...)
+	r.Overflows = append(r.Overflows, result.Overflows...)
+	if p.json {
+		return p.printJSON(r)
+	}
+	for _, o := range result.Overflows {
+		bar.say("warning: %s: %d values became infinite, the first is %g at element %d", o.Tensor, o.Count, o.Value, o.First)
+	}
+	for _, n := range r.Notes {
+		bar.say("note: %s", n)
+	}
+	for _, path := range r.Also {
+		bar.say("also wrote %s", path)
+	}
+	bar.say("wrote %s: %s in %.2f s, %.0f MB/s", r.Output, size(r.Bytes), r.Seconds, float64(r.Bytes)/1e6/max(r.Seconds, 1e-9))
+	return nil
+}

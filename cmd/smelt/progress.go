@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// A progress tells a person how far a conversion is: a bar while it runs on a
+// terminal, a line for each step everywhere, nothing if that was asked.
+type progress struct {
+	lines    io.Writer
+	terminal io.Writer // nil: no bar
+	quiet    bool
+
+	bars *mpb.Progress
+	bar  *mpb.Bar
+	mu   sync.Mutex
+	done int64
+}
+
+// newProgress returns what reports on one conversion.
+func (p *program) newProgress(f *convertFlags) *progress {
+	g := &progress{lines: p.err, quiet: f.silent || f.json}
+	if !g.quiet && isTerminal(p.terminal) {
+		g.terminal = p.terminal
+	}
+	return g
+}
+
+// start shows the bar for total bytes, and returns what moves it.
+func (g *progress) start(total int64) func(done int64) {
+	if g.terminal == nil {
+		return nil
+	}
+	g.bars = mpb.New(mpb.WithOutput(g.terminal), mpb.WithWidth(40))
+	g.bar = g.bars.New(total, mpb.BarStyle().Lbound("|").Rbound("|"), mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.CountersKibiByte("% .1f / % .1f ")),
+		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1000(0), " % .0f"), decor.Name(", "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left")))
+	return g.move
+}
+
+// move sets the bar to done bytes. It is called concurrently, so that a call
+// may come after one with more.
+func (g *progress) move(done int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if done > g.done {
+		g.done = done
+		g.bar.SetCurrent(done)
+	}
+}
+
+// stop takes the bar off the screen.
+func (g *progress) stop() {
+	if g.bar != nil {
+		g.bar.Abort(true)
+		g.bars.Wait()
+	}
+}
+
+// say prints one line.
+func (g *progress) say(format string, args ...any) {
+	if !g.quiet {
+		fmt.Fprintln(g.lines, inline(fmt.Sprintf(format, args...)))
+	}
+}
+
+// isTerminal reports whether w is a character device, which a terminal is.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
