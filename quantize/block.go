@@ -100,3 +100,11 @@ func importanceWeights(w, x, importance []float32, s float32) {
 		w[i] = float32(importance[i] * sqrt(s+float32(v*v)))
 	}
 }
+
+// sum adds from left to right.
+func sum(x []float32) (s float32) {
+	for _, v := range x {
+		s += v
+	}
+	return s
+}

@@ -1,9 +1,6 @@
 package quantize
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "math"
 
 // Blocks of 32 elements with their scales in half precision, then the levels
 // (ggml-quants.c@d99724f2, quantize_row_q4_0_ref and following).
@@ -22,10 +19,7 @@ func signedType(n int32) blockType {
 		decode: func(x []float32, b []byte) {
 			var q [32]uint8
 			levels(&q, b[2:])
-			d := halfAt(b)
-			for i := range q {
-				x[i] = float32(int32(q[i])-n) * d
-			}
+			decodeSigned(x, q[:], halfAt(b), n)
 		},
 		encode: func(b []byte, x []float32) {
 			var q [32]uint8
@@ -56,10 +50,7 @@ func affineType(top int32) blockType {
 		decode: func(x []float32, b []byte) {
 			var q [32]uint8
 			levels(&q, b[4:])
-			d, m := halfAt(b), halfAt(b[2:])
-			for i := range q {
-				x[i] = float32(float32(q[i])*d) + m
-			}
+			decodeAffine(x, q[:], halfAt(b), -halfAt(b[2:]))
 		},
 		encode: func(b []byte, x []float32) {
 			var q [32]uint8
@@ -116,34 +107,4 @@ func extent(x []float32) (low, high float32) {
 		}
 	}
 	return low, high
-}
-
-// putLevels packs 32 levels: of more than four bits, 32 bits hold the fifth;
-// then byte j holds the lower bits of level j and, above them, of j+16. The
-// length of b says which.
-func putLevels(b []byte, q *[32]uint8) {
-	if len(b) == 20 {
-		var high uint32
-		for i, v := range q {
-			high |= uint32(v>>4&1) << i
-		}
-		binary.LittleEndian.PutUint32(b, high)
-		b = b[4:]
-	}
-	for j := range b[:16] {
-		b[j] = q[j]&15 | q[j+16]<<4
-	}
-}
-
-// levels undoes putLevels.
-func levels(q *[32]uint8, b []byte) {
-	var high uint32
-	if len(b) == 20 {
-		high = binary.LittleEndian.Uint32(b)
-		b = b[4:]
-	}
-	for j, v := range b[:16] {
-		q[j] = v&15 | uint8(high>>j)<<4&16
-		q[j+16] = v>>4 | uint8(high>>(j+16))<<4&16
-	}
 }

@@ -1,0 +1,154 @@
+package quantize
+
+// Super-blocks of 256 elements in 16 groups with integer scales: x ≈ d·s·(q−n).
+// (ggml-quants.c@d99724f2, quantize_row_q3_K_ref and _impl, quantize_row_q6_K_impl)
+
+// q3_k: n = 4, s ∈ [−32, 31]; 32 bytes with the third bits, 64 with the lower
+// two, 12 of scales, d.
+var q3_k = blockType{
+	halves: []int{108},
+	decode: func(x []float32, b []byte) {
+		d := halfAt(b[108:])
+		var q [superBlock]uint8
+		thirdBits(&q, b[:32])
+		crumbs(&q, b[32:96])
+		for j := range 16 {
+			s := scaleQ3K(b[96:108], j)
+			decodeSigned(x[16*j:16*j+16], q[16*j:], float32(d*float32(s)), 4)
+		}
+	},
+	encode: func(b []byte, x []float32) {
+		var q [superBlock]uint8
+		var d [16]float32
+		for j := range d {
+			d[j] = refined(q[16*j:16*j+16], x[16*j:16*j+16], 4)
+		}
+		var s [16]uint8
+		if most := peak(d[:]); most != 0 {
+			inv := -32 / most
+			for j := range d {
+				s[j] = uint8(clamp(int32(int8(nearest(float32(inv*d[j])))), -32, 31) + 32)
+			}
+			putHalf(b[108:], 1/inv)
+		}
+		putScalesQ3K(b[96:108], &s)
+		packQ3K(b, x, &q)
+	},
+	weighted: func(b []byte, x, importance []float32) {
+		var q [superBlock]uint8
+		var d, sumW [16]float32
+		var w [16]float32
+		total := 2 * sumSquares(x) / superBlock
+		for j := range d {
+			group := x[16*j : 16*j+16]
+			importanceWeights(w[:], group, importance[16*j:], total)
+			sumW[j] = sum(w[:])
+			d[j] = symmetric(q[16*j:16*j+16], group, w[:], 4)
+		}
+		var s [16]uint8
+		putHalf(b[108:], symmetric(s[:], d[:], sumW[:], 32))
+		putScalesQ3K(b[96:108], &s)
+		packQ3K(b, x, &q)
+	},
+}
+
+func packQ3K(b []byte, x []float32, q *[superBlock]uint8) {
+	d := halfAt(b[108:])
+	for j := range 16 {
+		signedLevels(q[16*j:16*j+16], x[16*j:], float32(d*float32(scaleQ3K(b[96:108], j))), 4)
+	}
+	for i, v := range q {
+		b[i%32] |= v >> 2 << (i / 32)
+		q[i] = v & 3
+	}
+	putCrumbs(b[32:96], q)
+}
+
+func thirdBits(q *[superBlock]uint8, b []byte) {
+	for i := range q {
+		q[i] = b[i%32] >> (i / 32) & 1 << 2
+	}
+}
+
+// putScalesQ3K packs sixteen 6-bit scales: the lower four bits of j and j+8 are
+// in byte j, the upper two of j, j+4, j+8 and j+12 in byte 8+j. If all scales
+// are zero q3_k stores zeros, not 32.
+func putScalesQ3K(b []byte, s *[16]uint8) {
+	for j, v := range s {
+		b[j%8] |= v & 15 << (j / 8 * 4)
+		b[8+j%4] |= v >> 4 << (j / 4 * 2)
+	}
+}
+
+func scaleQ3K(b []byte, j int) int32 {
+	return int32(b[j%8]>>(j/8*4)&15|b[8+j%4]>>(j/4*2)&3<<4) - 32
+}
+
+// q6_k: n = 32, s ∈ [−128, 127]; 128 bytes with the lower four bits, 64 with
+// the upper two, 16 of scales, d.
+var q6_k = blockType{
+	halves: []int{208},
+	decode: func(x []float32, b []byte) {
+		d := halfAt(b[208:])
+		for half := range 2 {
+			low, high, s, x := b[64*half:], b[128+32*half:], b[192+8*half:], x[128*half:]
+			for i := range 128 {
+				q := low[i%64]>>(i/64*4)&15 | high[i%32]>>(i/32*2)&3<<4
+				x[i] = float32(float32(d*float32(int8(s[i/16]))) * float32(int32(q)-32))
+			}
+		}
+	},
+	encode: func(b []byte, x []float32) {
+		var w [superBlock]float32
+		for i, v := range x {
+			w[i] = float32(v * v)
+		}
+		encodeQ6K(b, x, w[:])
+	},
+	weighted: encodeQ6K,
+}
+
+func encodeQ6K(b []byte, x, w []float32) {
+	var q [superBlock]uint8
+	var d [16]float32
+	for j := range d {
+		d[j] = symmetric(q[16*j:16*j+16], x[16*j:16*j+16], w[16*j:16*j+16], 32)
+	}
+	most := peak(d[:])
+	if abs(most) < tiny {
+		return
+	}
+	inv := -128 / most
+	putHalf(b[208:], 1/inv)
+	dh := halfAt(b[208:])
+	for j := range d {
+		s := int8(min(127, nearest(float32(inv*d[j]))))
+		b[192+j] = uint8(s)
+		signedLevels(q[16*j:16*j+16], x[16*j:], float32(dh*float32(s)), 32)
+	}
+	for half := range 2 {
+		low, high, q := b[64*half:], b[128+32*half:], q[128*half:]
+		for i := range 128 {
+			low[i%64] |= q[i] & 15 << (i / 64 * 4)
+			high[i%32] |= q[i] >> 4 << (i / 32 * 2)
+		}
+	}
+}
+
+// signedLevels sets q to the levels of x ≈ d·(q−n), unless d is 0.
+func signedLevels(q []uint8, x []float32, d float32, n int32) {
+	if d == 0 {
+		return
+	}
+	x = x[:len(q)]
+	for i, v := range x {
+		q[i] = uint8(n + clamp(nearest(v/d), -n, n-1))
+	}
+}
+
+func decodeSigned(x []float32, q []uint8, d float32, n int32) {
+	q = q[:len(x)]
+	for i := range x {
+		x[i] = float32(d * float32(int32(q[i])-n))
+	}
+}

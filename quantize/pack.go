@@ -1,0 +1,89 @@
+package quantize
+
+import "encoding/binary"
+
+// putCrumbs packs 256 levels of two bits into 64 bytes: byte j of each half
+// holds the levels j, j+32, j+64 and j+96 of its 128, lowest bits first.
+func putCrumbs(b []byte, q *[superBlock]uint8) {
+	for half := range 2 {
+		b, q := b[32*half:32*half+32], q[128*half:128*half+128]
+		for j := range b {
+			b[j] = q[j] | q[j+32]<<2 | q[j+64]<<4 | q[j+96]<<6
+		}
+	}
+}
+
+// crumbs adds the levels that putCrumbs stored to q.
+func crumbs(q *[superBlock]uint8, b []byte) {
+	for half := range 2 {
+		b, q := b[32*half:32*half+32], q[128*half:128*half+128]
+		for j, v := range b {
+			q[j] |= v & 3
+			q[j+32] |= v >> 2 & 3
+			q[j+64] |= v >> 4 & 3
+			q[j+96] |= v >> 6
+		}
+	}
+}
+
+// putNibbles packs 256 levels of four or five bits, in steps of 64: byte j holds
+// the lower four bits of level j and, above them, of j+32. The fifth bits come
+// before, level 32·k+j in bit k of byte j. The length of b, 128 or 160, says
+// whether there are any.
+func putNibbles(b []byte, q *[superBlock]uint8) {
+	if len(b) == 160 {
+		for i, v := range q {
+			b[i%32] |= v >> 4 << (i / 32)
+		}
+		b = b[32:]
+	}
+	for i := range b[:128] {
+		j := i/32*64 + i%32
+		b[i] = q[j]&15 | q[j+32]<<4
+	}
+}
+
+// nibbles undoes putNibbles.
+func nibbles(q *[superBlock]uint8, b []byte) {
+	if len(b) == 160 {
+		for i := range q {
+			q[i] = b[i%32] >> (i / 32) & 1 << 4
+		}
+		b = b[32:]
+	}
+	for i, v := range b[:128] {
+		j := i/32*64 + i%32
+		q[j] |= v & 15
+		q[j+32] |= v >> 4
+	}
+}
+
+// putLevels packs 32 levels of four or five bits: byte j holds the lower four
+// bits of level j and, above them, of j+16. The fifth bits come before, as 32
+// bits. The length of b, 16 or 20, says whether there are any.
+func putLevels(b []byte, q *[32]uint8) {
+	if len(b) == 20 {
+		var high uint32
+		for i, v := range q {
+			high |= uint32(v>>4&1) << i
+		}
+		binary.LittleEndian.PutUint32(b, high)
+		b = b[4:]
+	}
+	for j := range b[:16] {
+		b[j] = q[j]&15 | q[j+16]<<4
+	}
+}
+
+// levels undoes putLevels.
+func levels(q *[32]uint8, b []byte) {
+	var high uint32
+	if len(b) == 20 {
+		high = binary.LittleEndian.Uint32(b)
+		b = b[4:]
+	}
+	for j, v := range b[:16] {
+		q[j] = v&15 | uint8(high>>j)<<4&16
+		q[j+16] = v>>4 | uint8(high>>(j+16))<<4&16
+	}
+}
