@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/smelt-project/smelt/ollama"
 	"github.com/smelt-project/smelt/ollama/ollamatest"
@@ -176,22 +175,20 @@ func TestTextLayersAreBoundedInMemory(t *testing.T) {
 	}
 }
 
-func TestManyLayersResolveInTime(t *testing.T) {
+func TestManyMissingLayersAreToldBriefly(t *testing.T) {
 	s := ollamatest.New(t)
 	layers := make([]ollama.Layer, 1<<15)
 	for i := range layers {
 		layers[i] = ollama.Layer{MediaType: "application/vnd.ollama.image.tensor", Digest: fmt.Sprintf("sha256:%064x", i), Size: 1}
 	}
 	s.Model("wide", layers...)
-	start := time.Now()
 	m, err := s.Open().Resolve(parse(t, "wide"))
 	if !errors.Is(err, ollama.ErrMissing) || m == nil || len(m.Blobs) != len(layers) {
 		t.Fatalf("Resolve = %v", err)
 	}
-	if n := len(err.Error()); n > 20000 {
-		t.Errorf("the message has %d bytes", n)
+	if n := len(err.Error()); n > 20000 || !strings.Contains(err.Error(), "32748 more problems") {
+		t.Errorf("the message has %d bytes: %.200s", n, err)
 	}
-	t.Logf("%d missing layers took %v", len(layers), time.Since(start))
 }
 
 func TestWeightsSaysWhereTheyAre(t *testing.T) {

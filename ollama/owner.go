@@ -2,9 +2,11 @@ package ollama
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // explainAccess completes e, a failure to open or read the OS path e.Path, with
@@ -17,12 +19,15 @@ func explainAccess(e *Error) *Error {
 	if fi == nil {
 		return e
 	}
-	owner, text := ownerOf(fi)
-	if owner == "" {
+	o, ok := ownerOf(fi)
+	if !ok {
 		return e
 	}
-	e.Err = &accessError{path: path, owner: text, mode: fi.Mode(), err: e.Err}
-	e.Fix = "run this as " + owner + " (sudo -u " + owner + " …) or give yourself read permission"
+	e.Err = &accessError{path: path, owner: o, mode: fi.Mode(), err: e.Err}
+	e.Fix = fmt.Sprintf("run this as that user (sudo -u %s …) or ask for permission to read", o.user)
+	if o.uid == strconv.Itoa(os.Geteuid()) {
+		e.Fix = "give yourself permission: chmod -R u+rX " + path
+	}
 	return e
 }
 
@@ -41,14 +46,19 @@ func lastVisible(path string) (string, fs.FileInfo) {
 	}
 }
 
+// An owner says whose a file is. A user without a name is called "#" and its
+// number, as sudo takes it.
+type owner struct{ user, group, uid string }
+
 type accessError struct {
-	path, owner string
-	mode        fs.FileMode
-	err         error
+	path  string
+	owner owner
+	mode  fs.FileMode
+	err   error
 }
 
 func (e *accessError) Error() string {
-	return "permission denied: " + e.path + " belongs to " + e.owner + ", mode " + e.mode.String()
+	return fmt.Sprintf("permission denied: %s belongs to user %s, group %s, mode %s", e.path, e.owner.user, e.owner.group, e.mode)
 }
 
 func (e *accessError) Unwrap() error { return e.err }

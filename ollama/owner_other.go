@@ -4,5 +4,5 @@ package ollama
 
 import "io/fs"
 
-// ownerOf returns "": only Unix keeps a file's owner in its FileInfo.
-func ownerOf(fs.FileInfo) (owner, text string) { return "", "" }
+// ownerOf returns false: only Unix keeps a file's owner in its FileInfo.
+func ownerOf(fs.FileInfo) (owner, bool) { return owner{}, false }

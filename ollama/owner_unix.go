@@ -3,27 +3,26 @@
 package ollama
 
 import (
-	"fmt"
 	"io/fs"
 	"os/user"
 	"strconv"
 	"syscall"
 )
 
-// ownerOf returns the name of the user that fi's file belongs to, and the same
-// with its group for a message; both "" if the system does not tell.
-func ownerOf(fi fs.FileInfo) (owner, text string) {
+// ownerOf returns whose fi's file is, or false if the system does not tell.
+func ownerOf(fi fs.FileInfo) (owner, bool) {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
-		return "", ""
+		return owner{}, false
 	}
-	uid, gid := strconv.FormatUint(uint64(st.Uid), 10), strconv.FormatUint(uint64(st.Gid), 10)
-	owner, group := "#"+uid, gid
+	uid := strconv.FormatUint(uint64(st.Uid), 10)
+	gid := strconv.FormatUint(uint64(st.Gid), 10)
+	o := owner{user: "#" + uid, group: "#" + gid, uid: uid}
 	if u, err := user.LookupId(uid); err == nil {
-		owner = u.Username
+		o.user = u.Username
 	}
 	if g, err := user.LookupGroupId(gid); err == nil {
-		group = g.Name
+		o.group = g.Name
 	}
-	return owner, fmt.Sprintf("user %s (uid %s), group %s", owner, uid, group)
+	return o, true
 }

@@ -219,29 +219,41 @@ func (s *Store) walkDir(dir string, levels int) ([]Entry, error) {
 	var entries []Entry
 	for _, f := range files {
 		name := path.Join(dir, f.Name())
-		if s.isDir(f, name) == (levels == 1) {
-			continue // a folder where manifests are, or a file where folders are
-		}
-		if levels == 1 {
+		isDir, err := s.isDir(f, name)
+		switch {
+		case levels == 1 && !isDir:
 			entries = append(entries, s.entry(name))
-			continue
+		case levels > 1 && err != nil:
+			entries = append(entries, s.unreadable(name, err))
+		case levels > 1 && isDir:
+			entries = append(entries, s.below(name, levels-1)...)
 		}
-		below, err := s.walkDir(name, levels-1)
-		if err != nil {
-			p := s.path("manifests", name)
-			entries = append(entries, Entry{Path: p, Err: explainAccess(&Error{Op: "ollama: list models", Path: p, Err: underlying(err)})})
-		}
-		entries = append(entries, below...)
 	}
 	return entries, nil
 }
 
-func (s *Store) isDir(f fs.DirEntry, name string) bool {
+func (s *Store) below(dir string, levels int) []Entry {
+	entries, err := s.walkDir(dir, levels)
+	if err != nil {
+		return []Entry{s.unreadable(dir, err)}
+	}
+	return entries
+}
+
+func (s *Store) unreadable(dir string, err error) Entry {
+	p := s.path("manifests", dir)
+	return Entry{Path: p, Err: explainAccess(&Error{Op: "ollama: list models", Path: p, Err: underlying(err)})}
+}
+
+func (s *Store) isDir(f fs.DirEntry, name string) (bool, error) {
 	if f.Type()&fs.ModeSymlink == 0 {
-		return f.IsDir()
+		return f.IsDir(), nil
 	}
 	fi, err := fs.Stat(s.manifests, name)
-	return err == nil && fi.IsDir()
+	if err != nil {
+		return false, err
+	}
+	return fi.IsDir(), nil
 }
 
 func (s *Store) entry(file string) Entry {
