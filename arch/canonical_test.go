@@ -583,3 +583,52 @@ func TestRotaryFactorsAreThoseOfLlamaCpp(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileLayerNumbersAreBounded: a layer number costs no more than the
+// tensors that the file really has.
+func TestHostileLayerNumbersAreBounded(t *testing.T) {
+	h := newHeader(t, "", tensor.F16)
+	h.metaLlama(small)
+	h.add("layers.4294967295.ffn_norm.weight", small.embd)
+	h.add("layers.007.ffn_norm.weight", small.embd)
+	for i := range 2000 {
+		h.add(fmt.Sprintf("optimizer.state.%d.step", i))
+	}
+	h.add("layers.1999.ffn_norm.weight", small.embd)
+	err := fails(t, h.model(), "", config(t, "params.json", smallArgs))
+	var e *UnmappedError
+	if !errors.As(err, &e) {
+		t.Fatalf("%v; want an UnmappedError", err)
+	}
+	if len(e.Missing) != maxProblems || len(err.Error()) > 4000 {
+		t.Errorf("%d missing tensors in %d bytes; want %d in a short text", len(e.Missing), len(err.Error()), maxProblems)
+	}
+	wantText(t, err, "layers.4294967295.ffn_norm.weight", "layers.007.ffn_norm.weight", "further problems",
+		"params.json n_layers says 2, the layers in the tensors' names says 2000")
+}
+
+func TestContextLengthOfMetaFilesIsAssumedFromTheModel(t *testing.T) {
+	for _, c := range []struct {
+		name, params string
+		vocab        int
+		want         uint32
+	}{
+		{"Llama 1", `"norm_eps": 1e-6`, 64, 2048},
+		{"Llama 2", `"norm_eps": 1e-5`, 64, 4096},
+		{"Llama 2, float32", `"norm_eps": 9.999999747378752e-06`, 64, 4096},
+		{"CodeLlama", `"norm_eps": 1e-5, "rope_theta": 1000000.0`, 64, 16384},
+		{"Llama 3", `"norm_eps": 1e-5, "rope_theta": 500000.0`, 128256, 8192},
+		{"Llama 3.1", `"norm_eps": 1e-5, "rope_theta": 500000.0, "use_scaled_rope": true`, 128256, 131072},
+		{"stated", `"norm_eps": 1e-5, "max_seq_len": 77`, 64, 77},
+	} {
+		d := small
+		d.vocab = c.vocab
+		h := newHeader(t, "", tensor.F16)
+		h.metaLlama(d)
+		h.add("output.weight", d.vocab, d.embd)
+		_, r := convert(t, h.model(), config(t, "params.json", `{"n_heads": 4, "n_kv_heads": 2, `+c.params+`}`))
+		if got, _ := r.Model.Meta.Get("llama.context_length"); got != c.want {
+			t.Errorf("%s: context_length = %v; want %d", c.name, got, c.want)
+		}
+	}
+}

@@ -200,7 +200,7 @@ func metaContext(v *Values) (any, error) {
 		return int64(8192), nil
 	case theta == 1e6:
 		return int64(16384), nil
-	case eps == 1e-5:
+	case float32(eps) == 1e-5: // files state it in either precision
 		return int64(4096), nil
 	}
 	return int64(2048), nil
