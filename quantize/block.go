@@ -108,3 +108,10 @@ func sum(x []float32) (s float32) {
 	}
 	return s
 }
+
+// squares fills w with x², the weights of most types without importance.
+func squares(w, x []float32) {
+	for i, v := range x {
+		w[i] = float32(v * v)
+	}
+}

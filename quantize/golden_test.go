@@ -66,8 +66,14 @@ func TestBytesEqualThoseOfGGML(t *testing.T) {
 				file := strings.ToUpper(l.Name) + c.suffix
 				want := readGolden(t, file)
 				got := bytes.Repeat([]byte{0xa5}, len(src)/l.Elems*l.Bytes)
-				if lost := codecs[d].Encode(got, src, c.importance); lost != 0 {
-					t.Errorf("%d values did not fit; want 0", lost)
+				lost, wantLost := codecs[d].Encode(got, src, c.importance), 0
+				for _, v := range src {
+					if d == tensor.NVFP4 && abs(v) > 6*448 {
+						wantLost++
+					}
+				}
+				if lost != wantLost {
+					t.Errorf("%d values did not fit; want %d", lost, wantLost)
 				}
 				sameBlocks(t, got, want, l.Bytes)
 				x, b := make([]float32, len(src)), make([]byte, 4*len(src))

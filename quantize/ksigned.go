@@ -100,9 +100,7 @@ var q6_k = blockType{
 	},
 	encode: func(b []byte, x []float32) {
 		var w [superBlock]float32
-		for i, v := range x {
-			w[i] = float32(v * v)
-		}
+		squares(w[:], x)
 		encodeQ6K(b, x, w[:])
 	},
 	weighted: encodeQ6K,
