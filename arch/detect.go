@@ -35,8 +35,14 @@ func (m *Match) String() string {
 // requires. Only names are compared, and the hyperparameters that src itself
 // has; shapes and values are left to Canonical. want is the name of a Spec, or
 // "" for any. It fails with an *UnknownError if nothing fits and an
-// *AmbiguousError if several complete networks are there.
+// *AmbiguousError if several complete networks are there; DetectAt chooses.
 func Detect(src *tensor.Model, want string) (*Match, error) {
+	return DetectAt(src, want, "")
+}
+
+// DetectAt is Detect for a network at one place of src: root is one of
+// AmbiguousError's Roots, or "" for any place.
+func DetectAt(src *tensor.Model, want, root string) (*Match, error) {
 	f := newForest(src)
 	var found []*Match
 	var closest near
@@ -45,19 +51,43 @@ func Detect(src *tensor.Model, want string) (*Match, error) {
 			found = append(found, detect(f, s, src.Meta, &closest)...)
 		}
 	}
-	switch len(found) {
-	case 0:
-		return nil, &tensor.Error{Op: "detect architecture", File: fileOf(src), Err: unknown(f, want, closest)}
-	case 1:
-		found[0].asserted = want != ""
-		return found[0], nil
+	m, err := choose(found, root)
+	if len(found) == 0 {
+		err = unknown(f, want, closest)
 	}
+	if err != nil {
+		return nil, &tensor.Error{Op: "detect architecture", File: fileOf(src), Err: err}
+	}
+	m.asserted = want != ""
+	return m, nil
+}
+
+// choose returns the only network at root.
+func choose(found []*Match, root string) (*Match, error) {
+	var at []*Match
 	e := &AmbiguousError{}
 	for _, m := range found {
 		e.Found = append(e.Found, m.String())
-		e.Roots = append(e.Roots, strings.TrimSuffix(m.Prefix, "."))
+		e.Roots = append(e.Roots, m.root())
+		if root == "" || root == m.root() {
+			at = append(at, m)
+		}
 	}
-	return nil, &tensor.Error{Op: "detect architecture", File: fileOf(src), Err: e}
+	switch len(at) {
+	case 0:
+		return nil, fmt.Errorf("no complete network under %q, but %s: %w", root, list(e.Found), tensor.ErrNotFound)
+	case 1:
+		return at[0], nil
+	}
+	return nil, e
+}
+
+// root returns the node that m lies under, "." for the top.
+func (m *Match) root() string {
+	if m.Prefix == "" {
+		return "."
+	}
+	return strings.TrimSuffix(m.Prefix, ".")
 }
 
 // fileOf returns the file that src was read from, "" if it has no tensors.

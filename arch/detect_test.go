@@ -144,6 +144,17 @@ func TestSeveralNetworksAreAmbiguous(t *testing.T) {
 	if !errors.As(err, &e) || !slices.Equal(e.Roots, []string{"model", "ema"}) {
 		t.Fatalf("Detect = %v; want an AmbiguousError of model and ema", err)
 	}
+	for _, root := range e.Roots {
+		if m, err := DetectAt(both, "", root); err != nil || m.Prefix != root+"." {
+			t.Errorf("DetectAt(%q) = %v, %v; want the network there", root, m, err)
+		}
+	}
+	if m, err := DetectAt(smallHF(t), "", "."); err != nil || m.Prefix != "" {
+		t.Errorf("DetectAt(\".\") = %v, %v; want the network at the top", m, err)
+	}
+	if _, err := DetectAt(both, "", "swa"); !errors.Is(err, tensor.ErrNotFound) || !strings.Contains(err.Error(), `under "ema"`) {
+		t.Errorf("DetectAt(swa) = %v; want ErrNotFound and what there is", err)
+	}
 	for _, w := range []string{"2 complete networks", `under "ema"`, "root"} {
 		if !strings.Contains(err.Error(), w) {
 			t.Errorf("%v; want %q in it", err, w)

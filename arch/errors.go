@@ -64,7 +64,7 @@ func specNames() []string {
 // the trained weights and their moving average.
 type AmbiguousError struct {
 	Found []string // "llama (Hugging Face transformers) under \"ema\""
-	Roots []string // where each starts, as a root to give: "ema", "" for the top
+	Roots []string // where each starts, for DetectAt: "ema", "." for the top
 }
 
 func (e *AmbiguousError) Error() string {
