@@ -26,16 +26,16 @@ const arrayID = 9
 // valueTypes is ggml/docs/gguf.md, gguf_metadata_value_type, without the array.
 var valueTypes = []valueType{
 	scalar(0, "u8", 1, (*cursor).u8, func(b []byte, v uint8) []byte { return append(b, v) }),
-	scalar(1, "i8", 1, (*cursor).i8, func(b []byte, v int8) []byte { return append(b, uint8(v)) }), //nolint:gosec // same bits
+	scalar(1, "i8", 1, (*cursor).i8, func(b []byte, v int8) []byte { return append(b, uint8(v)) }),
 	scalar(2, "u16", 2, (*cursor).u16, le.AppendUint16),
-	scalar(3, "i16", 2, (*cursor).i16, func(b []byte, v int16) []byte { return le.AppendUint16(b, uint16(v)) }), //nolint:gosec // same bits
+	scalar(3, "i16", 2, (*cursor).i16, func(b []byte, v int16) []byte { return le.AppendUint16(b, uint16(v)) }),
 	scalar(4, "u32", 4, (*cursor).u32, le.AppendUint32),
-	scalar(5, "i32", 4, (*cursor).i32, func(b []byte, v int32) []byte { return le.AppendUint32(b, uint32(v)) }), //nolint:gosec // same bits
+	scalar(5, "i32", 4, (*cursor).i32, func(b []byte, v int32) []byte { return le.AppendUint32(b, uint32(v)) }),
 	scalar(6, "f32", 4, (*cursor).f32, func(b []byte, v float32) []byte { return le.AppendUint32(b, math.Float32bits(v)) }),
 	scalar(7, "bool", 1, (*cursor).boolean, putBool),
 	scalar(8, "string", 0, (*cursor).str, putString),
 	scalar(10, "u64", 8, (*cursor).u64, le.AppendUint64),
-	scalar(11, "i64", 8, (*cursor).i64, func(b []byte, v int64) []byte { return le.AppendUint64(b, uint64(v)) }), //nolint:gosec // same bits
+	scalar(11, "i64", 8, (*cursor).i64, func(b []byte, v int64) []byte { return le.AppendUint64(b, uint64(v)) }),
 	scalar(12, "f64", 8, (*cursor).f64, func(b []byte, v float64) []byte { return le.AppendUint64(b, math.Float64bits(v)) }),
 }
 
