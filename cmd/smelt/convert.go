@@ -34,13 +34,13 @@ func (f *convertFlags) flags() []cli.Flag {
 		&cli.StringFlag{Name: "config", Usage: "read hyperparameters from `FILE`, a config.json or params.json (default: those beside SRC)", Destination: &f.plan.Config, TakesFile: true},
 		&cli.StringFlag{Name: "tokenizer", Usage: "read the vocabulary from `PATH`, a tokenizer.json, a tokenizer.model or a folder (default: beside SRC)", Destination: &f.plan.Tokenizer, TakesFile: true},
 		&cli.StringSliceFlag{Name: "meta", Usage: "set metadata: `KEY=VALUE`, or KEY=TYPE:VALUE for a type such as u32, f32, bool or str; may be repeated", Destination: &f.meta},
-		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan and write nothing", Destination: &f.dryRun},
-		&cli.IntFlag{Name: "workers", Usage: "work on `N` ranges at once (default: one per processor); the result does not depend on it", Destination: &f.run.Workers},
-		&cli.BoolFlag{Name: "force", Usage: "replace DST if it exists", Destination: &f.run.Replace},
-		&cli.BoolFlag{Name: "allow-overflow", Usage: "store values that the type cannot hold as infinity, and list them", Destination: &f.run.AllowOverflow},
-		&cli.BoolFlag{Name: "raw", Usage: "copy the model file of an ollama: name without changing a byte", Destination: &f.raw},
-		&cli.BoolFlag{Name: "json", Usage: "print one JSON object when done, or the plan with --dry-run", Destination: &f.json},
-		&cli.BoolFlag{Name: "quiet", Usage: "print nothing but errors", Destination: &f.silent},
+		&cli.BoolFlag{Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and write nothing", Destination: &f.dryRun},
+		&cli.IntFlag{Name: "workers", DefaultText: "one per processor", Usage: "work on `N` ranges at once; the result does not depend on it", Destination: &f.run.Workers},
+		&cli.BoolFlag{Name: "force", DisableDefaultText: true, Usage: "replace DST if it exists", Destination: &f.run.Replace},
+		&cli.BoolFlag{Name: "allow-overflow", DisableDefaultText: true, Usage: "store values that the type cannot hold as infinity, and list them", Destination: &f.run.AllowOverflow},
+		&cli.BoolFlag{Name: "raw", DisableDefaultText: true, Usage: "copy the model file of an ollama: name without changing a byte, and write a Modelfile beside it", Destination: &f.raw},
+		&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print one JSON object when done, or the plan with --dry-run", Destination: &f.json},
+		&cli.BoolFlag{Name: "quiet", DisableDefaultText: true, Usage: "print nothing but errors", Destination: &f.silent},
 	}, f.open.flags()...)
 }
 
@@ -76,10 +76,12 @@ func (p *program) convertCommand() *cli.Command {
 		UsageText: `smelt convert SRC DST [FLAGS]
 
 smelt convert model.pt model.gguf --type f16
+smelt convert model.pt model.gguf --type bf16 --meta general.name='My model' --force
 smelt convert folder/ model.gguf --dry-run
 smelt convert whisper-base.pt whisper-base.bin
 smelt convert unknown.pt unknown.gguf --arch generic
-smelt convert ollama:llama3 llama3.gguf`,
+smelt convert ollama:llama3 llama3.gguf
+smelt convert ollama:llama3 llama3.gguf --raw`,
 		Description: "SRC is what smelt inspect takes. DST appears when it is complete, or not at all; an existing one is replaced only with --force. " +
 			"Without --type, matrices keep their type in a GGUF and become f16 in a .bin.",
 		Flags:        f.flags(),
@@ -120,6 +122,9 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 // check refuses flags that cannot be meant, and a destination that would be
 // refused at the end, before any work is done.
 func (f *convertFlags) check(dst string) error {
+	if f.raw && (f.dryRun || f.plan.Type+f.plan.To+f.plan.Arch+f.plan.Config+f.plan.Tokenizer != "" || len(f.plan.Meta) > 0) {
+		return usagef("--raw copies the file as it is: no plan, type, format, architecture, configuration, tokenizer or metadata goes with it")
+	}
 	if f.plan.Type != "" {
 		if _, err := quantize.ParseRecipe(f.plan.Type); err != nil {
 			return usagef("--type: %w", err)
@@ -156,9 +161,6 @@ func (p *program) carryOut(ctx context.Context, plan *convert.Plan, dst string, 
 
 // copyRaw copies the weights of a store and reports the result.
 func (p *program) copyRaw(ctx context.Context, src *convert.Source, dst string, f *convertFlags) error {
-	if f.dryRun {
-		return usagef("--raw has no plan: it copies %s as it is", src.Path)
-	}
 	bar := p.newProgress(f)
 	bar.say("%s → %s: copied as it is, %s", src.Path, dst, size(src.Bytes()))
 	f.run.Progress = bar.start(src.Bytes())

@@ -32,7 +32,7 @@ var exits = []exit{
 	{2, "usage: unknown command, flag or value, missing argument", wraps(errUsage)},
 	{3, "refused as dangerous, or verification failed", wraps(errDangerous, pickle.ErrDangerous)},
 	{4, "scan only: names that are not known to be safe", wraps(errUnknown)},
-	{1, "failed; a destination is as it was before", func(error) bool { return true }},
+	{1, "failed", func(error) bool { return true }},
 }
 
 func wraps(targets ...error) func(error) bool {
@@ -63,7 +63,7 @@ func exitHelp() string {
 	for code := range len(exits) {
 		for _, e := range exits {
 			if e.code == code {
-				fmt.Fprintf(&b, "\n%d  %s", code, e.about)
+				fmt.Fprintf(&b, "\n- %d: %s", code, e.about)
 			}
 		}
 	}
@@ -109,8 +109,23 @@ func wantArgs(c *cli.Context, n int, names string) error {
 
 // message says what err means to the user.
 func message(err error) string {
-	if errors.Is(err, context.Canceled) {
+	if interruption(err) {
 		return "interrupted, nothing was written"
 	}
 	return err.Error()
+}
+
+// interruption reports whether err is the end of the context and nothing else:
+// a file that could not be removed must be told.
+func interruption(err error) bool {
+	all, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // a chain is followed by errors.Is below
+	if !ok {
+		return errors.Is(err, context.Canceled)
+	}
+	for _, e := range all.Unwrap() {
+		if !interruption(e) {
+			return false
+		}
+	}
+	return true
 }

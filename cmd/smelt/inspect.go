@@ -34,8 +34,8 @@ type openFlags struct {
 func (f *openFlags) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "ollama-dir", Usage: "models `DIR` for ollama: names (default: OLLAMA_MODELS, then where Ollama keeps them)", Destination: &f.ollamaDir, TakesFile: true},
-		&cli.BoolFlag{Name: "strict", Usage: "refuse pickles that name any class that smelt has no builder for", Destination: &f.strict},
-		&cli.BoolFlag{Name: "force-inert", Usage: "read the tensors of a pickle that is dangerous to load with Python; nothing in it is executed", Destination: &f.forceInert},
+		&cli.BoolFlag{Name: "strict", DisableDefaultText: true, Usage: "refuse pickles that name any class that smelt has no builder for", Destination: &f.strict},
+		&cli.BoolFlag{Name: "force-inert", DisableDefaultText: true, Usage: "read the tensors of a pickle that is dangerous to load with Python; nothing in it is executed", Destination: &f.forceInert},
 	}
 }
 
@@ -56,8 +56,8 @@ smelt inspect model.gguf --json --digest
 smelt inspect ollama:llama3`,
 		Description: "PATH is a file, a folder that holds one model, or ollama:NAME[:TAG]. Files are recognised by content: PyTorch checkpoints in every container, GGUF, whisper.cpp's .bin.",
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "json", Usage: "print one JSON object", Destination: &f.json},
-			&cli.BoolFlag{Name: "digest", Usage: "print the SHA-256 of each tensor's elements: row-major, little-endian, without padding", Destination: &f.digest},
+			&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print one JSON object", Destination: &f.json},
+			&cli.BoolFlag{Name: "digest", DisableDefaultText: true, Usage: "print the SHA-256 of each tensor's elements: row-major, little-endian, without padding", Destination: &f.digest},
 			&cli.StringFlag{Name: "tensors", Usage: "list only tensors whose name fits `GLOB`", Destination: &f.tensors},
 		}, f.open.flags()...),
 		OnUsageError: onUsageError,
@@ -150,16 +150,11 @@ func (p *program) printDescription(d *description, all int) error {
 			return err
 		}
 	}
-	if meta := tensor.Meta(d.Metadata); meta.Len() > 0 {
-		fmt.Fprintf(p.out, "\nMetadata: %s\n", keys(meta.Len()))
-		if err := p.printMetadata(meta); err != nil {
-			return err
-		}
+	if err := p.printMetadata(tensor.Meta(d.Metadata)); err != nil {
+		return err
 	}
 	return p.printTensors(d.Tensors, all)
 }
-
-func keys(n int) string { return plural(n, "key") }
 
 // headline says in a sentence what d is.
 func headline(d *description) string {

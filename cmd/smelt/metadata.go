@@ -97,32 +97,37 @@ const (
 func brief(v any) string {
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Slice {
-		return briefItem(r, showChars)
+		return briefItem(r)
 	}
 	var items []string
-	for i := range min(r.Len(), showItems) {
-		items = append(items, briefItem(r.Index(i), showChars/showItems))
-	}
-	if r.Len() > showItems {
-		items = append(items, "…")
+	for i, n := 0, 0; i < r.Len(); i++ {
+		item := briefItem(r.Index(i))
+		if n += len(item); i == showItems || i > 0 && n > showChars {
+			items = append(items, "…")
+			break
+		}
+		items = append(items, item)
 	}
 	return "[" + strings.Join(items, ", ") + "]"
 }
 
-func briefItem(v reflect.Value, limit int) string {
+func briefItem(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.String:
-		return quoted(v.String(), limit)
+		return quoted(v.String(), showChars)
 	case reflect.Float32:
 		return strconv.FormatFloat(v.Float(), 'g', -1, 32)
 	}
 	return fmt.Sprint(v.Interface())
 }
 
-// printMetadata prints a table of meta.
+// printMetadata prints a table of meta, nothing if it is empty.
 func (p *program) printMetadata(meta tensor.Meta) error {
+	if meta.Len() == 0 {
+		return nil
+	}
 	t := p.table()
-	fmt.Fprintln(t, "  KEY\tTYPE\tVALUE")
+	fmt.Fprintf(t, "\nMetadata: %s\n  KEY\tTYPE\tVALUE\n", plural(meta.Len(), "key"))
 	for _, kv := range meta.All() {
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", inline(kv.Key), typeName(kv.Value), brief(kv.Value))
 	}

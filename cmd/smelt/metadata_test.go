@@ -45,6 +45,7 @@ func TestLongValuesAreAbbreviated(t *testing.T) {
 		{"long string", string(long), "str", `"` + string(long[:60]) + `"… (100 bytes)`},
 		{"list", []int32{1, 2}, "i32[2]", "[1, 2]"},
 		{"long list", []int32{1, 2, 3, 4, 5, 6, 7}, "i32[7]", "[1, 2, 3, 4, 5, 6, …]"},
+		{"long strings", []string{string(long), "b"}, "str[2]", `["` + string(long[:60]) + `"… (100 bytes), …]`},
 		{"strings", []string{"<s>", "\u202e"}, "str[2]", `["<s>", "\u202e"]`},
 		{"empty", []bool{}, "bool[0]", "[]"},
 	} {

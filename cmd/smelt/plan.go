@@ -22,7 +22,6 @@ func (p *program) printPlan(plan *convert.Plan, dst string, f *convertFlags) err
 			return err
 		}
 	}
-	fmt.Fprintf(p.out, "\nMetadata: %s\n", keys(plan.Meta.Len()))
 	if err := p.printMetadata(plan.Meta); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ smelt scan model.pt
 smelt scan downloads/ --json`,
 		Description: "Lists every name that a pickle imports, where, and how it is used. Folders and archives are searched for pickles under any name. Nothing is executed. " +
 			"The exit code is that of the worst verdict: 3 if anything is dangerous, else 1 if anything could not be read to its end, else 4 if a name is not known to be safe, else 0.",
-		Flags:        []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON list, one object for each file", Destination: &f.json}},
+		Flags:        []cli.Flag{&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print a JSON list, one object for each file", Destination: &f.json}},
 		OnUsageError: onUsageError,
 		BashComplete: complete(nil),
 		Action:       func(c *cli.Context) error { return p.scan(c, f) },

@@ -5,10 +5,12 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +28,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"exits":       exitsWith,
 	"jsonfields":  jsonFields,
 	"pickled":     pickled,
-	"large":       large,
+	"checkpoint":  checkpoint,
 	"store":       store,
 	"interrupted": interrupted,
 }
@@ -98,18 +100,27 @@ func pickled(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out.Bytes(), 0o644))
 }
 
-// large DST writes a checkpoint of one tensor of 64 MiB.
-func large(ts *testscript.TestScript, _ bool, args []string) {
-	const elems = 16 << 20
+// checkpoint DST ROWS COLUMNS VALUE writes a PyTorch zip of one f32 tensor w,
+// whose first element is VALUE and whose others are 0.
+func checkpoint(ts *testscript.TestScript, _ bool, args []string) {
+	rows, err := strconv.ParseUint(args[1], 10, 31)
+	ts.Check(err)
+	columns, err := strconv.ParseUint(args[2], 10, 31)
+	ts.Check(err)
+	value, err := strconv.ParseFloat(args[3], 32)
+	ts.Check(err)
+	int32s := func(n uint64) string { return "J" + string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
 	pkl := "\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" +
-		"J\x00\x00\x00\x01tQK\x00M\x00\x10M\x00\x10\x86M\x00\x10K\x01\x86\x89ccollections\nOrderedDict\n)RtRs."
+		int32s(rows*columns) + "tQK\x00" + int32s(rows) + int32s(columns) + "\x86" + int32s(columns) + "K\x01\x86\x89ccollections\nOrderedDict\n)RtRs."
+	data := make([]byte, 4*rows*columns)
+	binary.LittleEndian.PutUint32(data, math.Float32bits(float32(value)))
 	f, err := os.Create(ts.MkAbs(args[0]))
 	ts.Check(err)
 	w := zip.NewWriter(f)
 	for _, member := range []struct {
 		name string
 		data []byte
-	}{{"large/data.pkl", []byte(pkl)}, {"large/data/0", make([]byte, 4*elems)}, {"large/version", []byte("3\n")}} {
+	}{{"made/data.pkl", []byte(pkl)}, {"made/data/0", data}, {"made/version", []byte("3\n")}} {
 		to, err := w.CreateHeader(&zip.FileHeader{Name: member.name, Method: zip.Store})
 		ts.Check(err)
 		_, err = to.Write(member.data)
@@ -156,12 +167,8 @@ func write(ts *testscript.TestScript, path string, data []byte) {
 // printed its first line on standard error, and writes all of that to the file
 // interrupted.txt, behind its exit code.
 func interrupted(ts *testscript.TestScript, _ bool, args []string) {
-	path, err := exec.LookPath(args[0])
-	if found := filepath.Join(strings.Split(ts.Getenv("PATH"), string(filepath.ListSeparator))[0], args[0]); err != nil {
-		path = found
-	}
-	cmd := exec.Command(path, args[1:]...)
-	cmd.Dir, cmd.Env = ts.Getenv("WORK"), append(os.Environ(), "WORK="+ts.Getenv("WORK"))
+	cmd := exec.Command(args[0], args[1:]...) // testscript.Main has put the program into this process's PATH
+	cmd.Dir = ts.Getenv("WORK")
 	stderr, err := cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
