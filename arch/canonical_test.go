@@ -464,6 +464,11 @@ func TestGroupsOfTheCheckpointAreCompared(t *testing.T) {
 	}
 	split := h.model(append(under("config.", config(t, "", with(smallArgs, `"n_heads": 8`, "n_heads"))), args...)...)
 	wantText(t, fails(t, split, ""), "checkpoint config.n_heads says 8, checkpoint model_args.n_heads says 4")
+	_, r = convert(t, split, config(t, "given.json", `{"n_heads": 4}`))
+	i := slices.IndexFunc(r.Params, func(p Param) bool { return p.Key == "llama.attention.head_count" })
+	if p := r.Params[i]; p.Value != uint32(4) || p.From != "given.json n_heads; checkpoint config.n_heads says 8" {
+		t.Errorf("head_count = %v from %q; want 4 from given.json, which decides", p.Value, p.From)
+	}
 }
 
 func TestBuffersAndTrainingStateAreDropped(t *testing.T) {

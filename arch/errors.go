@@ -8,15 +8,22 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-// shown bounds how many names an error message lists of one kind.
-const shown = 12
+// Bounds of what an error message says of a file's contents.
+const (
+	shown    = 12  // names of one kind
+	maxShown = 300 // bytes of one of them
+)
 
 // list joins the first names of a list.
 func list(names []string) string {
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
+	var out []string
+	for _, n := range names[:min(shown, len(names))] {
+		out = append(out, brief(n))
 	}
-	return strings.Join(names[:shown], ", ") + fmt.Sprintf(" and %d more", len(names)-shown)
+	if len(names) > shown {
+		return strings.Join(out, ", ") + fmt.Sprintf(" and %d more", len(names)-shown)
+	}
+	return strings.Join(out, ", ")
 }
 
 // An UnknownError says that no table describes the tensors of a model.
@@ -78,13 +85,14 @@ func (e *AmbiguousError) Error() string {
 // Unwrap classifies the error as tensor.ErrUnsupported.
 func (e *AmbiguousError) Unwrap() error { return tensor.ErrUnsupported }
 
-// An UnmappedError lists everything that keeps a model from being an
-// architecture's: all of it at once, so that one look is enough.
+// An UnmappedError lists everything that keeps a model from being written as an
+// architecture: all of it at once, so that one look is enough.
 type UnmappedError struct {
 	Arch      string
 	Unknown   []string // source tensors that no rule takes
 	Missing   []string // source names, and the canonical tensors they are needed for
 	Misshapen []string // tensors whose shape is not the rule's, with both
+	Unfit     []string // what the output format cannot hold, and why
 	Conflicts []string // hyperparameters that contradict each other, with both sides
 	Params    []string // hyperparameters that nothing states
 
@@ -105,7 +113,7 @@ func (e *UnmappedError) add(kind *[]string, format string, args ...any) {
 }
 
 func (e *UnmappedError) empty() bool {
-	return len(e.Unknown)+len(e.Missing)+len(e.Misshapen)+len(e.Conflicts)+len(e.Params) == 0
+	return len(e.Unknown)+len(e.Missing)+len(e.Misshapen)+len(e.Unfit)+len(e.Conflicts)+len(e.Params) == 0
 }
 
 func (e *UnmappedError) Error() string {
@@ -119,6 +127,7 @@ func (e *UnmappedError) Error() string {
 		{"missing tensors", e.Missing},
 		{"tensors of another shape", e.Misshapen},
 		{"tensors that the architecture does not have", e.Unknown},
+		{"not storable", e.Unfit},
 	} {
 		if len(kind.items) > 0 {
 			out = append(out, fmt.Sprintf("%s (%d): %s", kind.name, len(kind.items), list(kind.items)))
@@ -127,7 +136,7 @@ func (e *UnmappedError) Error() string {
 	if e.cut > 0 {
 		out = append(out, fmt.Sprintf("%d further problems", e.cut))
 	}
-	return "not a complete " + e.Arch + " model: " + strings.Join(out, "; ")
+	return "does not fit " + e.Arch + ": " + strings.Join(out, "; ")
 }
 
 // Unwrap classifies the error as tensor.ErrUnsupported.

@@ -10,9 +10,9 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-// A pattern-less fixture is a header: names, types and shapes of a published
-// checkpoint. Its bytes are computed, so that tensors of different seeds differ
-// in every block.
+// A filler stands for a tensor's bytes: fixtures have the names, types and
+// shapes of published checkpoints and no weights. Bytes are computed, so that
+// tensors of different seeds differ from the start.
 type filler struct {
 	seed uint64
 	size int64
@@ -60,8 +60,7 @@ func (h *header) add(name string, shape ...int) {
 	h.tensors = append(h.tensors, t)
 }
 
-// alias adds a second name for a tensor's bytes, in another place of the file
-// unless shared.
+// alias adds a second name for a tensor's bytes.
 func (h *header) alias(name, of string) {
 	c := *h.seen[of]
 	c.Name = h.prefix + name

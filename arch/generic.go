@@ -68,7 +68,7 @@ func Generic(src *tensor.Model) (*Result, error) {
 	for _, kv := range src.Meta.All() {
 		p := Param{genericName + "." + kv.Key, kv.Value, checkpoint + " " + kv.Key}
 		if len(p.Key) > maxKey {
-			bad.add(&bad.Conflicts, "key %.40q… has %d bytes, at most %d fit", p.Key, len(p.Key), maxKey)
+			bad.add(&bad.Unfit, "key %.40q… has %d bytes, at most %d fit", p.Key, len(p.Key), maxKey)
 			continue
 		}
 		kvs = append(kvs, tensor.KV{Key: p.Key, Value: p.Value})
@@ -131,6 +131,6 @@ func check(bad *UnmappedError, src, kept *tensor.Tensor) {
 		why = append(why, "GGUF has no "+kept.DType.String())
 	}
 	if len(why) > 0 {
-		bad.add(&bad.Misshapen, "%s %v %v: %s", src.Name, src.DType, src.Shape, strings.Join(why, ", "))
+		bad.add(&bad.Unfit, "%s %v %v: %s", src.Name, src.DType, src.Shape, strings.Join(why, ", "))
 	}
 }

@@ -19,7 +19,7 @@ func (m *Match) guard(all []group) error {
 				stated = stated || ok
 				value, _ := g.get(key)
 				if ok && !slices.Contains(rule.Allow, asText(value)) {
-					refused = append(refused, fmt.Sprintf("%s = %v: %s", g.name(key), value, rule.reason()))
+					refused = append(refused, fmt.Sprintf("%s = %s: %s", g.name(key), brief(value), rule.reason()))
 				}
 			}
 		}

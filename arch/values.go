@@ -89,21 +89,45 @@ func (v *Values) explicit(h *Hyper) stated {
 	if shape, ok := v.shapes[h.Symbol]; ok {
 		return v.decided(h, shape)
 	}
-	var first stated
-	var inside bool
-	for _, g := range v.groups {
-		s := v.read(h, g)
-		switch {
-		case s.value == nil || s.value == first.value:
-		case first.value == nil:
-			first, inside = s, g.inside
-		case inside && g.inside:
-			v.conflict(h, first, s)
-		default:
+	first, rest := v.choose(h)
+	for _, s := range rest {
+		if s.value != first.value {
 			first.from += fmt.Sprintf("; %s says %v", s.from, s.value)
 		}
 	}
 	return first
+}
+
+// choose returns the statement on h that counts, and all. Groups inside the
+// checkpoint are equals: if they differ, a configuration file decides.
+func (v *Values) choose(h *Hyper) (first stated, all []stated) {
+	var inside, files []stated
+	for _, g := range v.groups {
+		s := v.read(h, g)
+		if s.value == nil {
+			continue
+		}
+		all = append(all, s)
+		if g.inside {
+			inside = append(inside, s)
+		} else if g.from != checkpoint {
+			files = append(files, s)
+		}
+	}
+	if len(all) == 0 {
+		return stated{}, nil
+	}
+	for _, s := range inside {
+		if s.value == inside[0].value {
+			continue
+		}
+		if len(files) > 0 {
+			return files[0], all
+		}
+		v.bad.add(&v.bad.Conflicts, "%s: %s says %v, %s says %v; state it in a file given with --config",
+			v.label(h.Symbol), inside[0].from, inside[0].value, s.from, s.value)
+	}
+	return all[0], all
 }
 
 // decided returns a count that shapes decide, under the name of the checkpoint
@@ -115,16 +139,12 @@ func (v *Values) decided(h *Hyper, shape stated) stated {
 		switch {
 		case s.value == nil:
 		case s.value != shape.value:
-			v.conflict(h, s, shape)
+			v.bad.add(&v.bad.Conflicts, "%s: %s says %v, %s says %v", v.label(h.Symbol), s.from, s.value, shape.from, shape.value)
 		case out.from == shape.from && g.from == checkpoint:
 			out.from = s.from
 		}
 	}
 	return out
-}
-
-func (v *Values) conflict(h *Hyper, a, b stated) {
-	v.bad.add(&v.bad.Conflicts, "%s: %s says %v, %s says %v", v.label(h.Symbol), a.from, a.value, b.from, b.value)
 }
 
 // read returns what g states for h.
@@ -139,7 +159,7 @@ func (v *Values) read(h *Hyper, g group) stated {
 			continue
 		}
 		if err != nil {
-			v.bad.add(&v.bad.Conflicts, "%s = %v: %v", g.name(alias), raw, err)
+			v.bad.add(&v.bad.Conflicts, "%s = %s: %v", g.name(alias), brief(raw), err)
 			continue
 		}
 		return stated{value, g.name(alias)}
@@ -251,6 +271,15 @@ func asText(value any) string {
 		return s
 	}
 	return fmt.Sprint(value)
+}
+
+// brief formats a value of a file for a message.
+func brief(value any) string {
+	s := fmt.Sprint(value)
+	if len(s) > maxShown {
+		return s[:maxShown] + "…"
+	}
+	return s
 }
 
 // eval returns a dimension such as "4*n_state"; ok is false if a symbol has no
