@@ -142,11 +142,17 @@ func buildMapping(m *machine, a *arguments) (any, error) {
 	if len(a.vals) == 0 {
 		return d, nil
 	}
-	if old, ok := entries(a.vals[0]); ok {
+	if old, ok := rawEntries(a.vals[0]); ok {
+		if err := m.r.take(int64(32 * len(old))); err != nil {
+			return nil, err
+		}
 		d.Dict = append(d.Dict, old...)
-		return d, m.r.take(int64(32 * len(old)))
+		return d, nil
 	}
 	pairs := a.items(0)
+	if err := m.r.take(int64(32 * len(pairs))); err != nil {
+		return nil, err
+	}
 	for _, p := range pairs {
 		kv, _ := items(p)
 		if len(kv) != 2 {
@@ -154,20 +160,25 @@ func buildMapping(m *machine, a *arguments) (any, error) {
 		}
 		d.Set(kv[0], kv[1])
 	}
-	return d, m.r.take(int64(32 * len(pairs)))
+	return d, nil
 }
 
 // buildDefaultDict drops the factory.
 func buildDefaultDict(m *machine, a *arguments) (any, error) {
-	return buildMapping(m, &arguments{of: a.of, vals: a.vals[min(1, len(a.vals)):]})
+	return buildMapping(m, &arguments{of: a.of, vals: a.vals[min(1, len(a.vals)):], s: a.s})
 }
 
 func buildList(m *machine, a *arguments) (any, error) {
 	l := types.NewList()
-	if len(a.vals) > 0 {
-		*l = append(*l, a.items(0)...)
+	if len(a.vals) == 0 {
+		return l, nil
 	}
-	return l, m.r.take(int64(16 * l.Len()))
+	from := a.items(0)
+	if err := m.r.take(int64(16 * len(from))); err != nil {
+		return nil, err
+	}
+	*l = append(*l, from...)
+	return l, nil
 }
 
 func buildTuple(_ *machine, a *arguments) (any, error) {
@@ -285,7 +296,15 @@ func buildFromBytes(m *machine, a *arguments) (any, error) {
 type arguments struct {
 	of   string
 	vals []any
+	s    *session // is charged for copies
 	err  error
+}
+
+// toil charges the copying of n bytes.
+func (a *arguments) toil(n int) {
+	if err := a.s.toil(int64(n)); err != nil && a.err == nil {
+		a.err = err
+	}
 }
 
 func (a *arguments) fail(i int, want string) {
@@ -354,6 +373,9 @@ func (a *arguments) bytes(i int) []byte {
 		case *types.ByteArray:
 			return *v
 		case string:
+			if a.toil(len(v)); a.err != nil {
+				return nil
+			}
 			return []byte(v)
 		}
 	}
@@ -364,6 +386,9 @@ func (a *arguments) bytes(i int) []byte {
 // ints returns a tuple or list of integers that are not negative.
 func (a *arguments) ints(i int) []int64 {
 	list := a.items(i)
+	if a.toil(16 * len(list)); a.err != nil {
+		return nil
+	}
 	out := make([]int64, len(list))
 	for k, v := range list {
 		n, ok := v.(int)

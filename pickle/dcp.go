@@ -62,14 +62,14 @@ func (d *distributed) fail(name string, err error) error {
 
 // read follows the description: every name, and the chunks of each.
 func (d *distributed) read(v any) error {
-	names, ok := entries(attribute(v, "state_dict_metadata"))
+	names, ok := d.r.entries(d.attribute(v, "state_dict_metadata"))
 	if !ok {
 		return d.fail("", fmt.Errorf("description is a %s without state_dict_metadata: %w", kindOf(v), tensor.ErrUnsupported))
 	}
-	if version, ok := attribute(v, "version").(string); ok {
+	if version, ok := d.attribute(v, "version").(string); ok {
 		d.c.facts = append(d.c.facts, tensor.KV{Key: "version", Value: validText(version)})
 	}
-	if err := d.index(attribute(v, "storage_data")); err != nil {
+	if err := d.index(d.attribute(v, "storage_data")); err != nil {
 		return err
 	}
 	for _, e := range names {
@@ -81,7 +81,7 @@ func (d *distributed) read(v any) error {
 		if err != nil {
 			return err
 		}
-		d.c.roots = append(d.c.roots, child{name, value})
+		d.c.roots = append(d.c.roots, child{name: name, v: value})
 	}
 	d.c.facts = append(d.c.facts, tensor.KV{Key: "files", Value: int64(len(d.opened))})
 	return d.idle()
@@ -89,19 +89,19 @@ func (d *distributed) read(v any) error {
 
 // index makes the places of chunks findable.
 func (d *distributed) index(v any) error {
-	places, ok := entries(v)
+	places, ok := d.r.entries(v)
 	if !ok {
 		return d.fail("", fmt.Errorf("storage_data is a %s: %w", kindOf(v), tensor.ErrUnsupported))
 	}
 	for _, e := range places {
-		name, ok := attribute(e.Key, "fqn").(string)
+		name, ok := d.attribute(e.Key, "fqn").(string)
 		info, ok2 := e.Value.(*object)
 		if !ok || !ok2 {
 			return d.fail(name, fmt.Errorf("storage_data maps a %s to a %s: %w", kindOf(e.Key), kindOf(e.Value), tensor.ErrUnsupported))
 		}
 		key := chunkKey{name: name}
-		if offset := attribute(e.Key, "offset"); offset != nil {
-			a := &arguments{of: "offset of a chunk", vals: []any{offset}}
+		if offset := d.attribute(e.Key, "offset"); offset != nil {
+			a := &arguments{of: "offset of a chunk", vals: []any{offset}, s: d.r.session}
 			if key.offset = a.shape(0).String(); a.err != nil {
 				return d.fail(name, a.err)
 			}
@@ -115,13 +115,13 @@ func (d *distributed) index(v any) error {
 }
 
 // attribute returns an attribute of an inert object, nil if it has none of that name.
-func attribute(v any, name string) any {
+func (d *distributed) attribute(v any, name string) any {
 	o, ok := v.(*object)
 	if !ok {
 		return nil
 	}
 	for _, s := range o.states {
-		if found, ok := lookup(s, name); ok {
+		if found, ok := d.r.lookup(s, name); ok {
 			return found
 		}
 	}
@@ -149,8 +149,8 @@ func (d *distributed) value(name string, v any) (any, error) {
 }
 
 func (d *distributed) tensor(name string, o *object) (any, error) {
-	a := &arguments{of: "description of a tensor", vals: []any{attribute(o, "size"), attribute(o, "chunks")}}
-	whole := &array{shape: a.shape(0), typ: propertiesType(attribute(o, "properties"))}
+	a := &arguments{of: "description of a tensor", vals: []any{d.attribute(o, "size"), d.attribute(o, "chunks")}, s: d.r.session}
+	whole := &array{shape: a.shape(0), typ: d.propertiesType(d.attribute(o, "properties"))}
 	chunks := a.items(1)
 	if a.err != nil {
 		return nil, d.fail(name, a.err)
@@ -170,13 +170,13 @@ func (d *distributed) tensor(name string, o *object) (any, error) {
 
 // propertiesType finds the dtype of TensorProperties, which pickles as a tuple
 // whose first part it is.
-func propertiesType(v any) *scalarType {
+func (d *distributed) propertiesType(v any) *scalarType {
 	o, ok := v.(*object)
 	if !ok {
 		return nil
 	}
 	for _, s := range o.states {
-		if found, ok := lookup(s, "dtype"); ok {
+		if found, ok := d.r.lookup(s, "dtype"); ok {
 			typ, _ := found.(*scalarType)
 			return typ
 		}
@@ -195,7 +195,7 @@ type chunk struct {
 }
 
 func (d *distributed) chunk(name string, whole *array, v any) (chunk, error) {
-	a := &arguments{of: "description of a chunk", vals: []any{attribute(v, "offsets"), attribute(v, "sizes")}}
+	a := &arguments{of: "description of a chunk", vals: []any{d.attribute(v, "offsets"), d.attribute(v, "sizes")}, s: d.r.session}
 	at, size := a.shape(0), a.shape(1)
 	if a.err != nil {
 		return chunk{}, d.fail(name, a.err)
@@ -240,12 +240,12 @@ func partShape(v any) string {
 
 // part reads the container that a _StorageInfo points to.
 func (d *distributed) part(name string, info *object) (any, error) {
-	a := &arguments{of: info.class.name, vals: []any{attribute(info, "relative_path"), attribute(info, "offset"), attribute(info, "length")}}
+	a := &arguments{of: info.class.name, vals: []any{d.attribute(info, "relative_path"), d.attribute(info, "offset"), d.attribute(info, "length")}, s: d.r.session}
 	path, off, length := a.text(0), int64(a.int(1)), int64(a.int(2))
 	if a.err != nil {
 		return nil, d.fail(name, a.err)
 	}
-	if list, ok := items(attribute(info, "transform_descriptors")); ok && len(list) > 0 {
+	if list, ok := items(d.attribute(info, "transform_descriptors")); ok && len(list) > 0 {
 		return nil, d.fail(name, fmt.Errorf("stored through the transforms %.80s: %w", transforms(list), tensor.ErrUnsupported))
 	}
 	f, err := d.open(name, path)

@@ -57,7 +57,7 @@ func readLegacy(r *reader) (*checkpoint, error) {
 	if l.big {
 		order = "big"
 	}
-	return &checkpoint{format: "PyTorch legacy", roots: []child{{"", root}}, blobs: blobs, facts: []tensor.KV{
+	return &checkpoint{format: "PyTorch legacy", roots: []child{{v: root}}, blobs: blobs, facts: []tensor.KV{
 		{Key: "container", Value: "legacy"}, {Key: "protocol", Value: int64(l.protocol)}, {Key: "byteorder", Value: order}}}, nil
 }
 
@@ -83,7 +83,7 @@ func (l *legacy) header() error {
 	if err != nil {
 		return err
 	}
-	little, ok := lookup(system, "little_endian")
+	little, ok := l.r.lookup(system, "little_endian")
 	if !ok {
 		return nil
 	}

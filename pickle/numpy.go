@@ -105,7 +105,7 @@ func buildNDArray(m *machine, a *arguments) (any, error) {
 
 // PySetState reads (version, shape, dtype, is_fortran, data).
 func (n *ndarray) PySetState(state any) error {
-	a := &arguments{of: "numpy.ndarray.__setstate__", vals: nil}
+	a := &arguments{of: "numpy.ndarray.__setstate__", s: n.r.session}
 	a.vals, _ = items(state)
 	a.between(5, 5)
 	shape, dtype, fortran := a.shape(1), argument[*dtypeObject](a, 2, "a numpy.dtype"), argument[bool](a, 3, "a bool")

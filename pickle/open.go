@@ -39,24 +39,29 @@ type DangerError struct {
 // Error names the first few globals and what to do.
 func (e *DangerError) Error() string {
 	var names []string
-	for _, g := range e.Globals {
-		names = append(names, fmt.Sprintf("%s.%s at byte 0x%x", escaped(g.Module), escaped(g.Name), g.Offset))
+	for _, g := range e.Globals[:min(shown, len(e.Globals))] {
+		names = append(names, fmt.Sprintf("%s at byte 0x%x", clipped(g.Module+"."+g.Name), g.Offset))
 	}
 	return fmt.Sprintf("%s: dangerous: loading this file with Python would use %s; nothing was executed, and ForceInert reads the tensors all the same",
-		e.File, some(names))
+		e.File, listed(names, len(e.Globals)))
 }
 
 // Is reports whether target is ErrDangerous.
 func (e *DangerError) Is(target error) bool { return target == ErrDangerous }
 
-// some joins the first few of names.
-func some(names []string) string {
-	const show = 8
-	if len(names) <= show {
-		return strings.Join(names, ", ")
+// shown is how many names a message lists.
+const shown = 8
+
+// listed joins the first few of n names.
+func listed(first []string, n int) string {
+	first = first[:min(shown, len(first))]
+	if n <= len(first) {
+		return strings.Join(first, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:show], ", "), len(names)-show)
+	return fmt.Sprintf("%s and %d more", strings.Join(first, ", "), n-len(first))
 }
+
+func some(names []string) string { return listed(names, len(names)) }
 
 // containerReader returns the reader of a form that holds tensors, nil for
 // every other. It is a function because files can be inside files.
@@ -83,6 +88,7 @@ type session struct {
 	opt    Options
 	lim    Limits
 	room   int64 // bytes of Go memory that values may still take
+	work   int64 // bytes that may still be copied because values are used again
 	memory int   // storages that came inside pickles
 	inside int   // files inside pickles so far
 	notes  []string
@@ -123,6 +129,7 @@ func Read(r io.ReaderAt, size int64, file string, opt Options) (*tensor.Model, e
 
 func newReader(r io.ReaderAt, size int64, file string, opt Options) *reader {
 	s := &session{opt: opt, lim: opt.Limits.withDefaults().forFile(size), room: baseRoom + size/4, kinds: map[string]GlobalKind{}}
+	s.work = s.lim.Work
 	return &reader{session: s, src: r, size: size, file: file}
 }
 
@@ -137,6 +144,15 @@ const (
 func (r *session) take(n int64) error {
 	if r.room -= n; r.room < 0 {
 		return fmt.Errorf("the pickle makes objects that take far more memory than the file is long: %w", tensor.ErrTooLarge)
+	}
+	return nil
+}
+
+// toil charges the copying or hashing of n bytes. A value can be used as often
+// as two bytes of the pickle say so; what the use costs has to be bounded.
+func (r *session) toil(n int64) error {
+	if r.work -= n; r.work < 0 {
+		return fmt.Errorf("large values are used so often that more than %d bytes would be copied: %w", r.lim.Work, tensor.ErrTooLarge)
 	}
 	return nil
 }
@@ -159,7 +175,7 @@ func (r *reader) allow(a *Audit) error {
 		case Builder:
 			continue
 		}
-		name := escaped(g.Module + "." + g.Name)
+		name := clipped(g.Module + "." + g.Name)
 		unknown = append(unknown, name)
 		if _, ok := r.kinds[name]; !ok {
 			r.kinds[name] = g.Kind
@@ -217,14 +233,17 @@ func (r *reader) describe(w *walk, c *checkpoint) {
 			r.note(row.text, some(names))
 		}
 	}
-	if len(w.unread) > 0 {
-		r.note("not taken, because their meaning is not known: %s", some(w.unread))
-	}
-	if len(w.noData) > 0 {
-		r.note("tensors without data: %s", some(w.noData))
-	}
-	if len(w.odd) > 0 {
-		r.note("names that are taken, empty or unprintable were changed: %s", some(w.odd))
+	for _, row := range []struct {
+		names *tally
+		text  string
+	}{
+		{&w.unread, "not taken, because their meaning is not known: %s"},
+		{&w.noData, "tensors without data: %s"},
+		{&w.odd, "names that are taken, empty or unprintable were changed: %s"},
+	} {
+		if row.names.n > 0 {
+			r.note(row.text, row.names)
+		}
 	}
 	if w.meta.dropped > 0 {
 		r.note("%d values are too many or too large for metadata and are left out", w.meta.dropped)
@@ -265,7 +284,7 @@ func readPlain(r *reader) (*checkpoint, error) {
 	if rest := r.size - a.Size; rest > 0 {
 		r.note("%d bytes follow the pickle and were not read", rest)
 	}
-	return &checkpoint{format: "pickle", roots: []child{{"", root}}, facts: []tensor.KV{{Key: "container", Value: "pickle"}, {Key: "protocol", Value: int64(a.Protocol)}}}, nil
+	return &checkpoint{format: "pickle", roots: []child{{v: root}}, facts: []tensor.KV{{Key: "container", Value: "pickle"}, {Key: "protocol", Value: int64(a.Protocol)}}}, nil
 }
 
 func noStorages(id storageID) (any, error) {

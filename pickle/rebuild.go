@@ -38,7 +38,7 @@ func (a *arguments) bits(i int, t *array) {
 	if a.err != nil || i >= len(a.vals) || a.vals[i] == nil {
 		return
 	}
-	d, ok := entries(a.vals[i])
+	d, ok := a.s.entries(a.vals[i])
 	if !ok {
 		a.fail(i, "a dict")
 		return
@@ -103,7 +103,7 @@ func (a *array) withState(state any) *array {
 // that a BUILD fills.
 func buildTensorClass(_ *machine, a *arguments) (any, error) {
 	if len(a.vals) == 0 {
-		return &array{}, nil
+		return &array{blank: a.s}, nil
 	}
 	t := a.tensor(0)
 	if a.err != nil {
@@ -159,7 +159,7 @@ func typeName(s *scalarType) string {
 // buildFromNumpy is _rebuild_device_tensor_from_numpy: (array, dtype, device,
 // requires_grad). PyTorch holds bfloat16 as float32 there; the upper half of
 // each float is the value, if the lower half is zero as it should be.
-func buildFromNumpy(_ *machine, a *arguments) (any, error) {
+func buildFromNumpy(m *machine, a *arguments) (any, error) {
 	n, typ := argument[*ndarray](a, 0, "a numpy array"), a.dtype(1)
 	if a.err != nil {
 		return nil, a.err
@@ -172,6 +172,9 @@ func buildFromNumpy(_ *machine, a *arguments) (any, error) {
 	case t.typ.dtype == typ.dtype:
 		return t, nil
 	case typ.dtype == tensor.BF16 && t.typ.dtype == tensor.F32:
+		if err := m.r.toil(int64(len(n.data))); err != nil {
+			return nil, err
+		}
 		return n.upperHalves(t, typ)
 	}
 	return nil, fmt.Errorf("%s: a numpy array of %s becomes %s: %w", a.of, t.typ.name, typ.name, tensor.ErrUnsupported)
@@ -203,7 +206,7 @@ func buildQuantized(m *machine, a *arguments) (any, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
-	q := &arguments{of: "quantizer of " + a.of, vals: a.items(4)}
+	q := &arguments{of: "quantizer of " + a.of, vals: a.items(4), s: a.s}
 	s := argument[scheme](q, 0, "a quantization scheme")
 	switch s {
 	case "per_tensor_affine":
@@ -241,7 +244,10 @@ func (a *arguments) vector(m *machine, i int, s scheme) *array {
 			return t
 		}
 	}
-	list := &arguments{of: a.of, vals: a.items(i)}
+	list := &arguments{of: a.of, vals: a.items(i), s: a.s}
+	if a.toil(16 * len(list.vals)); a.err != nil {
+		return &array{}
+	}
 	var ints []int
 	var floats []float64
 	whole := i == 2 && s == "per_channel_affine"
@@ -296,7 +302,7 @@ var compressed = map[layoutName][2]string{
 // here; that every index is inside the dense size is left to who reads them.
 func buildSparse(_ *machine, a *arguments) (any, error) {
 	layout := argument[layoutName](a, 0, "a layout")
-	data := &arguments{of: a.of + " of " + string(layout), vals: a.items(1)}
+	data := &arguments{of: a.of + " of " + string(layout), vals: a.items(1), s: a.s}
 	if a.err != nil {
 		return nil, a.err
 	}

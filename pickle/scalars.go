@@ -13,7 +13,7 @@ import (
 // scalars collects the metadata of a checkpoint: every number, text and flag
 // under its dotted name, bounded in count and size.
 type scalars struct {
-	r       *reader
+	s       *session
 	kvs     []tensor.KV
 	at      map[string]int
 	bytes   int64
@@ -28,17 +28,18 @@ const (
 	maxText        = 1 << 20
 )
 
-func newScalars(r *reader) *scalars { return &scalars{r: r, at: map[string]int{}} }
+func newScalars(s *session) *scalars { return &scalars{s: s, at: map[string]int{}} }
 
 // full reports whether nothing more is taken.
 func (s *scalars) full() bool { return len(s.kvs) >= maxScalars || s.bytes >= maxScalarBytes }
 
-// add stores value under name. A name that is taken gets a number, as tensors do.
-func (s *scalars) add(name string, value any) {
+// add stores value under name if there is room. A name that is taken gets a
+// number, as tensors do.
+func (s *scalars) add(name string, value any) bool {
 	size := sizeOf(value)
-	if size > maxText || s.full() || s.r.take(size+int64(len(name))+128) != nil {
+	if size > maxText || s.full() || s.s.take(size+int64(len(name))+128) != nil {
 		s.dropped++
-		return
+		return false
 	}
 	if name == "" {
 		name = "value"
@@ -53,6 +54,7 @@ func (s *scalars) add(name string, value any) {
 	s.bytes += size
 	s.at[name] = len(s.kvs)
 	s.kvs = append(s.kvs, tensor.KV{Key: name, Value: value})
+	return true
 }
 
 func sizeOf(v any) int64 {
@@ -108,11 +110,11 @@ func scalar(v any) (any, bool) {
 	return nil, false
 }
 
-// homogeneous converts a list of scalars of one kind; integers among floats
-// become floats.
-func homogeneous(list []any) (any, bool) {
+// homogeneous converts a list of scalars of one kind, and returns nil for any
+// other; integers among floats become floats.
+func homogeneous(list []any) any {
 	if len(list) == 0 {
-		return nil, false
+		return nil
 	}
 	switch list[0].(type) {
 	case bool:
@@ -120,12 +122,12 @@ func homogeneous(list []any) (any, bool) {
 	case string:
 		return all(list, func(v any) (string, bool) { s, ok := v.(string); return validText(s), ok })
 	case int, float64:
-		if ints, ok := all(list, func(v any) (int64, bool) { n, ok := v.(int); return int64(n), ok }); ok {
-			return ints, true
+		if ints := all(list, func(v any) (int64, bool) { n, ok := v.(int); return int64(n), ok }); ints != nil {
+			return ints
 		}
 		return all(list, toFloat)
 	}
-	return nil, false
+	return nil
 }
 
 // validText returns s, or s with Go escapes where it is not UTF-8.
@@ -146,16 +148,16 @@ func toFloat(v any) (float64, bool) {
 	return 0, false
 }
 
-func all[T any](list []any, as func(any) (T, bool)) (any, bool) {
-	out := make([]T, 0, min(len(list), maxText))
+func all[T any](list []any, as func(any) (T, bool)) any {
+	out := make([]T, 0, len(list))
 	for _, v := range list {
 		x, ok := as(v)
 		if !ok {
-			return nil, false
+			return nil
 		}
 		out = append(out, x)
 	}
-	return out, true
+	return out
 }
 
 // scalarText renders a scalar as Python does, anything else not at all: a value

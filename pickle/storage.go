@@ -138,6 +138,15 @@ func (id storageID) part(b *blob) *storage {
 	return s
 }
 
+// bare returns a storage that was saved without a tensor as a vector.
+func (s *storage) bare() *array {
+	typ := s.elem
+	if typ == untyped {
+		typ = scalarTypeOf(tensor.U8)
+	}
+	return &array{storage: s, typ: typ, shape: tensor.Shape{int(s.bytes / typ.item)}, strides: []int64{1}, notes: []string{"bare storage"}}
+}
+
 // inMemory returns a storage over bytes that came with the pickle itself.
 func (r *reader) inMemory(kind string, elem *scalarType, b []byte) *storage {
 	r.memory++
@@ -148,6 +157,7 @@ func (r *reader) inMemory(kind string, elem *scalarType, b []byte) *storage {
 // An array is a tensor as the pickle describes it. Nothing is checked against
 // the storage before the array gets a name.
 type array struct {
+	blank     *session // of a tensor that was made empty, for a BUILD to fill
 	storage   *storage
 	typ       *scalarType
 	shape     tensor.Shape
@@ -185,7 +195,10 @@ func (a *array) PySetState(state any) error {
 		a.states = append(a.states, *t...)
 	case 3: // (requires_grad, backward_hooks or volatile, hooks)
 	case 4: // (storage, offset, size, stride)
-		b := &arguments{of: "torch.Tensor.__setstate__", vals: *t}
+		if a.blank == nil {
+			return fmt.Errorf("BUILD gives a tensor another storage: %w", tensor.ErrUnsupported)
+		}
+		b := &arguments{of: "torch.Tensor.__setstate__", vals: *t, s: a.blank}
 		built := b.view(0)
 		if b.err != nil {
 			return b.err

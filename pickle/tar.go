@@ -38,7 +38,7 @@ func readTar(r *reader) (*checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &checkpoint{format: "PyTorch tar", roots: []child{{"", root}}, blobs: t.blobs, facts: []tensor.KV{
+	return &checkpoint{format: "PyTorch tar", roots: []child{{v: root}}, blobs: t.blobs, facts: []tensor.KV{
 		{Key: "container", Value: "tar"}, {Key: "protocol", Value: int64(a.Protocol)}}}, nil
 }
 
@@ -83,7 +83,7 @@ func (t *tarred) system() error {
 	if err != nil {
 		return err
 	}
-	if little, ok := lookup(v, "little_endian"); ok && little != any(true) {
+	if little, ok := t.r.lookup(v, "little_endian"); ok && little != any(true) {
 		return t.fail("sys_info", m.off, fmt.Errorf("little_endian is %.40s: %w", scalarText(little), tensor.ErrUnsupported))
 	}
 	return nil
@@ -157,7 +157,7 @@ func (c *cursor) record(n int) (*arguments, error) {
 	if len(parts) != n {
 		return nil, c.fail(fmt.Errorf("record is a %s of %d parts, want %d: %w", kindOf(v), len(parts), n, tensor.ErrCorrupt))
 	}
-	return &arguments{of: "record of " + c.member, vals: parts}, nil
+	return &arguments{of: "record of " + c.member, vals: parts, s: c.t.r.session}, nil
 }
 
 // key reads argument i as the key of a storage or tensor.
@@ -241,7 +241,7 @@ func (t *tarred) view(c *cursor, v any) error {
 	if len(parts) != 4 {
 		return c.fail(fmt.Errorf("view is a %s of %d parts, want 4: %w", kindOf(v), len(parts), tensor.ErrCorrupt))
 	}
-	a := &arguments{of: "view of a storage", vals: parts}
+	a := &arguments{of: "view of a storage", vals: parts, s: t.r.session}
 	key, whole, offset, numel := a.key(0), a.key(1), int64(a.int(2)), int64(a.int(3))
 	if a.err != nil {
 		return c.fail(a.err)

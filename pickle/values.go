@@ -31,7 +31,7 @@ func (c *class) Call(args ...any) (any, error) {
 	if c.row.call == nil {
 		return &object{class: c, args: slices.Clone(args)}, nil
 	}
-	a := &arguments{of: c.name, vals: args}
+	a := &arguments{of: c.name, vals: args, s: c.m.r.session}
 	if a.between(c.row.min, c.row.max); a.err != nil {
 		return nil, a.err
 	}
@@ -153,16 +153,25 @@ func items(v any) ([]any, bool) {
 	return nil, false
 }
 
-// entries returns the entries of a dict, a repeated key kept once with its
-// last value, as Python does.
-func entries(v any) (types.Dict, bool) {
+// rawEntries returns the entries of a dict as the pickle has set them.
+func rawEntries(v any) (types.Dict, bool) {
 	switch v := v.(type) {
 	case *types.Dict:
-		return lastWins(*v), true
+		return *v, true
 	case *mapping:
-		return lastWins(v.Dict), true
+		return v.Dict, true
 	}
 	return nil, false
+}
+
+// entries returns the entries of a dict, a repeated key kept once with its
+// last value, as Python does.
+func (r *session) entries(v any) (types.Dict, bool) {
+	d, ok := rawEntries(v)
+	if r.toil(int64(64*len(d))) != nil {
+		return nil, false
+	}
+	return lastWins(d), ok
 }
 
 func lastWins(d types.Dict) types.Dict {
@@ -235,15 +244,15 @@ func tupleKey(t types.Tuple) any {
 	return key
 }
 
-// lookup returns the value of a string key of a dict or mapping.
-func lookup(v any, key string) (any, bool) {
-	d, ok := entries(v)
-	if !ok {
+// lookup returns the last value of a string key of a dict or mapping.
+func (r *session) lookup(v any, key string) (value any, ok bool) {
+	d, _ := rawEntries(v)
+	if r.toil(int64(32*len(d))) != nil {
 		return nil, false
 	}
-	for _, e := range d {
-		if e.Key == any(key) {
-			return e.Value, true
+	for i := len(d) - 1; i >= 0; i-- {
+		if d[i].Key == any(key) {
+			return d[i].Value, true
 		}
 	}
 	return nil, false

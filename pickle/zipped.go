@@ -131,7 +131,7 @@ func (z *zipped) pickle(as, name string) error {
 	if as == "" {
 		z.fact("protocol", int64(a.Protocol))
 	}
-	z.c.roots = append(z.c.roots, child{as, v})
+	z.c.roots = append(z.c.roots, child{name: as, v: v})
 	return nil
 }
 
