@@ -1,0 +1,146 @@
+package quantize
+
+import (
+	"math"
+	"sync"
+)
+
+// A lattice is the set of points that groups of elements are rounded to.
+type lattice struct {
+	dims, base int
+	// values holds dims values for each point, in the order of their numbers:
+	// step·l + offset for the coordinates l.
+	values []float32
+	// number is a point's number by its code, Σ l[i]·base^i; −1 off the set.
+	number []int32
+	// near[start[c]:start[c+1]] are the points nearest to code c off the set.
+	near  []uint16
+	start []uint32
+}
+
+// The lattices that encoding needs. Values are odd where signs are stored apart.
+// The lists of near points, 0.1 to 1.4 MB, are made when first asked for.
+var (
+	latticeIQ2XXS = sync.OnceValue(func() *lattice { return newLattice(gridIQ2XXS[:], 8, 3, 2, 2, 1) })
+	latticeIQ2XS  = sync.OnceValue(func() *lattice { return newLattice(gridIQ2XS[:], 8, 3, 2, 2, 1) })
+	latticeIQ2S   = sync.OnceValue(func() *lattice { return newLattice(gridIQ2S[:], 8, 3, 1, 2, 1) })
+	latticeIQ1    = sync.OnceValue(func() *lattice { return newLattice(gridIQ1[:], 8, 3, 3, 1, -1) })
+	latticeIQ3XXS = sync.OnceValue(func() *lattice { return newLattice(gridIQ3XXS[:], 4, 8, 2, 2, 1) })
+	latticeIQ3S   = sync.OnceValue(func() *lattice { return newLattice(gridIQ3S[:], 4, 8, 3, 2, 1) })
+)
+
+// newLattice makes the lattice of a set. The points near a code are those at the
+// least distances from it, as many different ones as shells says, by distance
+// and then number. (ggml-quants.c@d99724f2, iq2xs_init_impl and iq3xs_init_impl)
+func newLattice(set []uint64, dims, base, shells int, step, offset float32) *lattice {
+	codes := codesOf(dims, base)
+	points := pointsOf(set, dims, base)
+	t := &lattice{dims: dims, base: base, number: make([]int32, codes), start: make([]uint32, codes+1)}
+	for _, p := range points {
+		for _, l := range p[:dims] {
+			t.values = append(t.values, step*float32(l)+offset)
+		}
+	}
+	var n int32
+	distance := make([]uint8, len(points))
+	for code := range codes {
+		if contains(set, code) {
+			t.number[code] = n
+			n++
+		} else {
+			t.number[code] = -1
+			t.near = appendNear(t.near, distance, points, coordinates(code, base), shells)
+		}
+		t.start[code+1] = uint32(len(t.near))
+	}
+	return t
+}
+
+func codesOf(dims, base int) int {
+	n := 1
+	for range dims {
+		n *= base
+	}
+	return n
+}
+
+func contains(set []uint64, code int) bool { return set[code/64]>>(code%64)&1 != 0 }
+
+// pointsOf returns the coordinates of the points of a set, in order.
+func pointsOf(set []uint64, dims, base int) (points [][8]int8) {
+	for code := range codesOf(dims, base) {
+		if contains(set, code) {
+			points = append(points, coordinates(code, base))
+		}
+	}
+	return points
+}
+
+// appendNear appends the points near at. distance is scratch for the squared
+// distances, at most 8·2² or 4·7².
+func appendNear(near []uint16, distance []uint8, points [][8]int8, at [8]int8, shells int) []uint16 {
+	var present [256]bool
+	for i, p := range points {
+		var d int
+		for k, v := range p {
+			d += int(v-at[k]) * int(v-at[k])
+		}
+		distance[i] = uint8(d)
+		present[d] = true
+	}
+	for d := 0; d < len(present) && shells > 0; d++ {
+		if !present[d] {
+			continue
+		}
+		shells--
+		for i, di := range distance {
+			if int(di) == d {
+				near = append(near, uint16(i))
+			}
+		}
+	}
+	return near
+}
+
+// coordinates are the digits of code, the lowest first.
+func coordinates(code, base int) (l [8]int8) {
+	for i := range l {
+		l[i] = int8(code % base)
+		code /= base
+	}
+	return l
+}
+
+// code is the number whose digits are the levels nearest to ½·(inv·x−1), those
+// of the odd values nearest to inv·x.
+func (t *lattice) code(x []float32, inv float32) (code int32) {
+	base := int32(t.base)
+	for i := t.dims - 1; i >= 0; i-- {
+		code = code*base + clamp(nearest(float32(0.5*(float32(inv*x[i])-1))), 0, base-1)
+	}
+	return code
+}
+
+// point returns the number of the point for code: its own, or that of the near
+// one with the least Σ w·(d·(v+shift)−x)², its values v. on tells which.
+// (ggml-quants.c@d99724f2, iq2_find_best_neighbour, iq3_find_best_neighbour,
+// iq1_find_best_neighbour2)
+func (t *lattice) point(code int32, x, w []float32, d, shift float32) (number int32, on bool) {
+	if n := t.number[code]; n >= 0 {
+		return n, true
+	}
+	near := t.near[t.start[code]:t.start[code+1]]
+	least := float32(math.MaxFloat32)
+	number = int32(near[0])
+	for _, n := range near {
+		var loss float32
+		for i, v := range t.values[int(n)*t.dims:][:t.dims] {
+			diff := float32(d*(v+shift)) - x[i]
+			loss += float32(float32(w[i]*diff) * diff)
+		}
+		if loss < least {
+			least, number = loss, int32(n)
+		}
+	}
+	return number, false
+}
