@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 )
 
 // A Blob is a layer of a model together with the file that holds it.
@@ -104,7 +102,7 @@ func sizeError(class error, got, want int64) error {
 func (b *Blob) explainAbsence() error {
 	for _, name := range blobFiles(b.Digest) {
 		if target := b.store.linkTarget(name); target != "" {
-			return b.missing(fmt.Errorf("%w: it is a link to %s, which is not there", ErrMissing, target))
+			return b.missing(fmt.Errorf("%w: it is a link to %s, which is not there", ErrMissing, visible(target)))
 		}
 		if err := b.store.partial(name, b.Size); err != nil {
 			return b.missing(err)
@@ -256,69 +254,7 @@ func (b *Blob) Verify(ctx context.Context, progress func(n int64)) error {
 func (b *Blob) Summary() string {
 	s := fmt.Sprintf("%s, %d bytes, %s: %s", b.Kind.Role, b.Size, b.Digest, b.Kind.About)
 	if b.Link != "" {
-		s += ", linked to " + b.Link
+		s += ", linked to " + visible(b.Link)
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
-}
-
-// A File is an open blob. Concurrent calls of ReadAt are safe.
-type File struct {
-	blob *Blob
-	file fs.File
-	at   io.ReaderAt
-	info fs.FileInfo // when it was opened
-}
-
-// ReadAt implements [io.ReaderAt].
-func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.at.ReadAt(p, off) }
-
-// Size returns the blob's size in bytes, which is the manifest's.
-func (f *File) Size() int64 { return f.info.Size() }
-
-// OS returns the file of this machine, to map it into memory, or nil if the
-// store is not a directory of this machine. It stays f's to close.
-func (f *File) OS() *os.File {
-	file, ok := f.file.(*os.File)
-	if !ok {
-		return nil
-	}
-	return file
-}
-
-// Close closes the file.
-func (f *File) Close() error { return f.file.Close() }
-
-// Verify reads the whole file and compares its digest with the manifest's,
-// calling progress, if it is not nil, with the number of bytes read so far. It
-// fails with ErrDigest, with ErrChanged if the file was written to since it was
-// opened, or with ctx's error.
-func (f *File) Verify(ctx context.Context, progress func(n int64)) error {
-	v, err := NewVerifyReader(io.NewSectionReader(f.at, 0, f.Size()), f.blob.Size, f.blob.Digest)
-	if err != nil {
-		return f.blob.fail("verify blob", err)
-	}
-	err = v.drain(ctx, progress)
-	if changed := f.Unchanged(); changed != nil {
-		return changed
-	}
-	if err != nil {
-		return f.blob.fail("verify blob", underlying(err))
-	}
-	return nil
-}
-
-// Unchanged fails with ErrChanged if the file's size or modification time is
-// not what it was when f was opened. Called after the last read, it tells
-// whether all that was read belongs together.
-func (f *File) Unchanged() error {
-	now, err := f.file.Stat()
-	if err != nil {
-		return f.blob.fail("check blob", underlying(err))
-	}
-	if now.Size() == f.info.Size() && now.ModTime().Equal(f.info.ModTime()) {
-		return nil
-	}
-	const layout = "2006-01-02T15:04:05.000000000Z07:00"
-	return f.blob.fail("check blob", fmt.Errorf("%w: %d bytes of %s became %d bytes of %s", ErrChanged,
-		f.info.Size(), f.info.ModTime().Format(layout), now.Size(), now.ModTime().Format(layout)))
+	return s
 }

@@ -67,7 +67,7 @@ func (e *SearchError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "ollama: find %s: not found in any of %d folders", e.What, len(e.Tried))
 	for _, a := range e.Tried {
-		fmt.Fprintf(&b, "\n  %s (%s): %v", a.Path, a.From, a.Err)
+		fmt.Fprintf(&b, "\n  %s (%s): %v", visible(a.Path), a.From, a.Err)
 	}
 	if len(e.Tried) == 0 {
 		b.WriteString("; say where Ollama keeps its models with OLLAMA_MODELS")

@@ -3,6 +3,7 @@ package ollama
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -61,7 +62,7 @@ func (e *Error) Error() string {
 		parts = append(parts, what)
 	}
 	if e.Path != "" {
-		parts = append(parts, e.Path)
+		parts = append(parts, visible(e.Path))
 	}
 	if e.Err != nil {
 		parts = append(parts, e.Err.Error())
@@ -75,6 +76,17 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// visible returns a path as it is, or quoted if it has characters that could
+// make a terminal show something else.
+func visible(path string) string {
+	for _, r := range path {
+		if !strconv.IsPrint(r) || r == '\uFFFD' {
+			return strconv.Quote(path)
+		}
+	}
+	return path
+}
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrMalformed}, args...)...)

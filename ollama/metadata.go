@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 )
 
@@ -103,7 +104,7 @@ func (m *Model) Sampling() []KV {
 		}
 		switch v := p.Value.(type) {
 		case int64:
-			if int64(int32(v)) == v {
+			if v >= math.MinInt32 && v <= math.MaxInt32 {
 				kvs = append(kvs, KV{spec.ggufKey, int32(v)})
 			}
 		case float64:

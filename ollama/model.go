@@ -128,7 +128,7 @@ func (m *Model) noteUse(b *Blob) {
 	case !b.Used:
 		m.note("%s %s is ignored: of several, Ollama uses the %s", b.Kind.Role, b.Digest, b.Kind.Repeat)
 	case b.Link != "":
-		m.note("%s %s is a symbolic link to %s", b.Kind.Role, b.Digest, b.Link)
+		m.note("%s %s is a symbolic link to %s", b.Kind.Role, b.Digest, visible(b.Link))
 	}
 }
 

@@ -204,6 +204,30 @@ func TestModelfileOfManyBlankLinesIsWhole(t *testing.T) {
 	}
 }
 
+func FuzzModelfileValue(f *testing.F) {
+	for _, s := range []string{"", "a\nb", "\"\"\"\n", "\"", "\"\"", " x ", "\u00a0\"\n", "\xff", "\r", "#"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		m := ollama.Model{Messages: []ollama.Message{{Role: "user", Content: content}}}
+		text := m.Modelfile(ollama.ModelfileOptions{})
+		commands, err := readModelfile(text)
+		if err != nil || len(commands) == 0 || len(commands) > 2 || commands[0] != "FROM=./model.gguf" {
+			t.Fatalf("content %q makes %q, %v", content, commands, err)
+		}
+		if len(commands) == 1 {
+			if !strings.Contains(text, "# MESSAGE user: left out") {
+				t.Fatalf("content %q is lost without a word:\n%s", content, text)
+			}
+			return
+		}
+		got := strings.TrimPrefix(commands[1], "MESSAGE user=")
+		if got != content && !strings.Contains(text, "# MESSAGE user: Ollama drops") {
+			t.Fatalf("content %q reads back as %q without a word", content, got)
+		}
+	})
+}
+
 func TestMetadataKeysAndTypes(t *testing.T) {
 	s := ollamatest.New(t)
 	s.Model("me/x:1",

@@ -26,7 +26,7 @@ func explainAccess(e *Error) *Error {
 	e.Err = &accessError{path: path, owner: o, mode: fi.Mode(), err: e.Err}
 	e.Fix = fmt.Sprintf("run this as that user (sudo -u %s …) or ask for permission to read", o.user)
 	if o.uid == strconv.Itoa(os.Geteuid()) {
-		e.Fix = "give yourself permission: chmod -R u+rX " + path
+		e.Fix = "give yourself permission: chmod -R u+rX " + visible(path)
 	}
 	return e
 }
@@ -58,7 +58,7 @@ type accessError struct {
 }
 
 func (e *accessError) Error() string {
-	return fmt.Sprintf("permission denied: %s belongs to user %s, group %s, mode %s", e.path, e.owner.user, e.owner.group, e.mode)
+	return fmt.Sprintf("permission denied: %s belongs to user %s, group %s, mode %s", visible(e.path), e.owner.user, e.owner.group, e.mode)
 }
 
 func (e *accessError) Unwrap() error { return e.err }

@@ -3,8 +3,7 @@ package ollama
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
+	"fmt"
 	"math"
 	"strconv"
 )
@@ -108,23 +107,24 @@ func lookupParam(name string) (paramSpec, bool) {
 // float is a float64 however it is written; null is left out. It fails with
 // ErrMalformed.
 func ParseParams(data []byte) (Params, error) {
+	var value json.RawMessage
+	if err := json.Unmarshal(data, &value); err != nil {
+		return nil, malformed("params: %w", err)
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	t, err := dec.Token()
 	if err != nil {
-		return nil, malformed("params: %w", eofIsUnexpected(err))
+		return nil, malformed("params: %w", err)
 	}
 	if t == nil {
 		return nil, nil
 	}
 	if t != json.Delim('{') {
-		return nil, malformed("params are not a JSON object but begin with %.20q", t)
+		return nil, malformed("params are not a JSON object but begin with %.20q", fmt.Sprint(t))
 	}
 	params, err := parseMembers(dec)
 	if err != nil {
-		return nil, malformed("params: %w", eofIsUnexpected(err))
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, malformed("params: more follows after the object")
+		return nil, malformed("params: %w", err)
 	}
 	return params, nil
 }
@@ -165,7 +165,7 @@ func parseMember(dec *json.Decoder) (Param, error) {
 	}
 	name, ok := key.(string)
 	if !ok {
-		return Param{}, malformed("%.20q is not a name", key)
+		return Param{}, malformed("%v is not a name", key)
 	}
 	var raw json.RawMessage
 	if err := dec.Decode(&raw); err != nil {
@@ -223,11 +223,4 @@ func parseNumber(name, text string) (any, error) {
 		return int64(f), nil
 	}
 	return f, nil
-}
-
-func eofIsUnexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -36,12 +36,14 @@ func Dir(dir string) (*Store, error) {
 	if err != nil {
 		return nil, &Error{Op: "ollama: open store", Path: dir, Err: err}
 	}
-	s := &Store{
+	if err := checkDir(abs); err != nil {
+		return nil, err
+	}
+	return &Store{
 		manifests: rootedFS(filepath.Join(abs, "manifests")),
 		blobs:     os.DirFS(filepath.Join(abs, "blobs")),
 		dir:       abs,
-	}
-	return s, checkDir(abs)
+	}, nil
 }
 
 func checkDir(dir string) error {
@@ -64,7 +66,7 @@ func checkDir(dir string) error {
 	e := &Error{Op: "ollama: open store", Path: dir,
 		Err: fmt.Errorf("%w: it holds neither manifests nor blobs", ErrNoStore)}
 	if inner := filepath.Join(dir, "models"); looksLikeStore(inner) {
-		e.Fix = "use " + inner
+		e.Fix = "use " + visible(inner)
 	}
 	return e
 }

@@ -90,6 +90,24 @@ func TestDirExplainsWhatIsNotAStore(t *testing.T) {
 	}
 }
 
+func TestMessagesDoNotCarryControlCharacters(t *testing.T) {
+	s := ollamatest.New(t)
+	bad := filepath.Join(s.Dir, "manifests", "a", "b", "c", "\x1b[2J\nfake")
+	if err := os.MkdirAll(filepath.Dir(bad), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bad, nil, 0o644); err != nil {
+		t.Skip("this file system refuses the name: ", err)
+	}
+	entries, err := s.Open().List()
+	if err != nil || len(entries) != 1 || entries[0].Err == nil {
+		t.Fatalf("List = %v, %v; want one bad entry", entries, err)
+	}
+	if got := entries[0].Err.Error(); strings.ContainsAny(got, "\x1b\n") || !strings.Contains(got, `\x1b[2J\nfake`) {
+		t.Errorf("error = %q; want the name quoted", got)
+	}
+}
+
 func TestEmptyStoreListsNothing(t *testing.T) {
 	s := ollamatest.New(t)
 	if err := os.Remove(filepath.Join(s.Dir, "manifests")); err != nil {
