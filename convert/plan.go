@@ -24,6 +24,7 @@ type Options struct {
 	Type      string   // recipe: f32 f16 bf16; "" keeps
 	To        string   // target: gguf, ggml; "" by extension
 	Arch      string   // architecture; "" detects, "generic" keeps names and shapes
+	Root      string   // where in the checkpoint the model is, such as "ema"; "" detects, "." is the top
 	Config    string   // path of a config.json or params.json
 	Tokenizer string   // path of a tokenizer file or folder
 	Meta      []string // KEY=VALUE or KEY=TYPE:VALUE, override what smelt finds
@@ -128,7 +129,7 @@ func (p *Plan) canonical(opt Options) (*arch.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	match, err := arch.Detect(src, opt.Arch)
+	match, err := arch.DetectAt(src, opt.Arch, opt.Root)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,12 @@ var targets = []Target{
 	{
 		Name: "ggml", Exts: []string{".bin"},
 		recipe: ggmlRecipe, choose: chooseGGML, arrange: arrangeGGML,
-		place: func(p *Plan) (*tensor.Placement, error) { return ggmlbin.Place(p.ggml, p.infos()) },
+		place: func(p *Plan) (*tensor.Placement, error) {
+			if err := ggmlbin.Loadable(p.ggml, p.infos()); err != nil {
+				return nil, err
+			}
+			return ggmlbin.Place(p.ggml, p.infos())
+		},
 		check: func(p *Plan, r io.ReaderAt, size int64) error {
 			return ggmlbin.Check(r, size, p.ggml, p.infos())
 		},

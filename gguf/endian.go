@@ -31,38 +31,11 @@ func toLittle(r io.ReaderAt, d tensor.DType) (io.ReaderAt, error) {
 	if !ok {
 		return nil, fmt.Errorf("%v has no defined big-endian form; convert the model again on a little-endian machine: %w", d, tensor.ErrUnsupported)
 	}
-	return &blocks{r: r, size: l.Bytes, halves: at}, nil
-}
-
-// A blocks reads blocks of size bytes with the two bytes at each of halves swapped.
-type blocks struct {
-	r      io.ReaderAt
-	size   int
-	halves []int
-}
-
-// ReadAt reads the whole blocks that p touches.
-func (b *blocks) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("negative offset %d", off)
-	}
-	lead := int(off % int64(b.size))
-	whole := p
-	if lead != 0 || len(p)%b.size != 0 {
-		whole = make([]byte, (lead+len(p)+b.size-1)/b.size*b.size)
-	}
-	n, err := b.r.ReadAt(whole, off-int64(lead))
-	for at := 0; at+b.size <= n; at += b.size {
-		for _, h := range b.halves {
-			whole[at+h], whole[at+h+1] = whole[at+h+1], whole[at+h]
+	return tensor.Wordwise(r, l.Bytes, func(b []byte) {
+		for ; len(b) > 0; b = b[l.Bytes:] {
+			for _, h := range at {
+				b[h], b[h+1] = b[h+1], b[h]
+			}
 		}
-	}
-	got := min(max(n-lead, 0), len(p))
-	if lead != 0 || len(p)%b.size != 0 {
-		copy(p[:got], whole[lead:])
-	}
-	if got == len(p) {
-		err = nil
-	}
-	return got, err
+	}), nil
 }

@@ -443,23 +443,29 @@ func Swapped(r io.ReaderAt, word int) io.ReaderAt {
 	if word <= 1 {
 		return r
 	}
-	return &wordwise{r: r, word: int64(word), change: func(b []byte) {
+	return Wordwise(r, word, func(b []byte) {
 		for ; len(b) > 0; b = b[word:] {
 			slices.Reverse(b[:word])
 		}
-	}}
+	})
 }
 
 // Flipped returns r with every run of len(mask) bytes XORed with mask: it
 // negates floating-point elements, or the imaginary halves of complex ones.
 func Flipped(r io.ReaderAt, mask []byte) io.ReaderAt {
-	return &wordwise{r: r, word: int64(len(mask)), change: func(b []byte) {
+	return Wordwise(r, len(mask), func(b []byte) {
 		for ; len(b) > 0; b = b[len(mask):] {
 			for i, m := range mask {
 				b[i] ^= m
 			}
 		}
-	}}
+	})
+}
+
+// Wordwise returns r with change applied to its words, runs of the given
+// length. change is given whole words, any number at once, and works in place.
+func Wordwise(r io.ReaderAt, word int, change func(words []byte)) io.ReaderAt {
+	return &wordwise{r: r, word: int64(word), change: change}
 }
 
 // A wordwise changes whole words of another ReaderAt.
