@@ -50,7 +50,7 @@ func TestTheGGUFPackageReadsBackWhatSmeltWrote(t *testing.T) {
 		keys  []string // that a reader of this architecture asks for
 	}{
 		{"stories260K", stories, []string{"--type", "f32"}, llamaKeys},
-		{"smollm2", modelPath("smollm2.pt"), []string{"--type", "f16"}, llamaKeys},
+		{"smollm2", modelPath("smollm2-bin"), []string{"--type", "f16"}, llamaKeys},
 		{"smollm2 as bf16", modelPath("smollm2-bin"), []string{"--type", "bf16"}, llamaKeys},
 		{"smollm2 of Meta", modelPath("smollm2-meta"), []string{"--type", "f16"}, llamaKeys},
 		{"whisper tiny.en", modelPath("whisper-tiny.en.pt"), nil, whisperKeys},

@@ -70,6 +70,15 @@ func stories(t *testing.T) string {
 // The same model as people have it: a training checkpoint, a Hugging Face folder, Meta's tensor-parallel layout.
 var smollm2Sources = []string{"smollm2.pt", "smollm2-bin", "smollm2-meta"}
 
+// smollm2Tokenizer names the tokenizer for the one layout that has none beside it.
+func smollm2Tokenizer(t *testing.T, source string) []string {
+	t.Helper()
+	if source != "smollm2.pt" {
+		return nil
+	}
+	return []string{"--tokenizer", need(t, model("smollm2-hf"))}
+}
+
 type smollm2Golden struct {
 	Prompts []struct {
 		Text   string `json:"text"`
@@ -100,7 +109,7 @@ func TestLlamaContinuesSmolLM2FromEveryLayoutAsTransformersDoes(t *testing.T) {
 		t.Run(source, func(t *testing.T) {
 			need(t, llamaCpp)
 			out := filepath.Join(t.TempDir(), "out.gguf")
-			smelt(t, "convert", need(t, model(source)), out, "--type", "f16")
+			smelt(t, append([]string{"convert", need(t, model(source)), out, "--type", "f16"}, smollm2Tokenizer(t, source)...)...)
 			got := llama(t, out, want.requests())
 			for i, p := range want.Prompts {
 				if !slices.Equal(got[i].IDs, p.IDs) {
@@ -125,7 +134,7 @@ func TestEveryLayoutOfSmolLM2GivesTheSameTensors(t *testing.T) {
 	for _, source := range smollm2Sources {
 		src := need(t, model(source))
 		out := filepath.Join(dir, source+".gguf")
-		smelt(t, "convert", src, out, "--type", "f16")
+		smelt(t, append([]string{"convert", src, out, "--type", "f16"}, smollm2Tokenizer(t, source)...)...)
 		got := inspect(t, out).Tensors
 		if slices.ContainsFunc(got, func(i tensorInfo) bool { return i.Name == "output.weight" }) {
 			t.Errorf("%s: output.weight is written although it is token_embd.weight", source)
