@@ -11,27 +11,24 @@ import (
 	"time"
 )
 
-// Storage bytes are not touched to say what a file holds, so its size does not matter.
-func TestListingIsFastAndSmallWhateverTheFilesSize(t *testing.T) {
+// Storage bytes are not touched to say what a file holds, so its size does not matter. Times are in the log; the benchmarks
+// of package pickle measure them.
+func TestListingIsSmallWhateverTheFilesSize(t *testing.T) {
 	dir := torchFiles(t, "2.11", need(t, python))
 	idle := best(t, "--version")
 	for _, c := range []struct {
 		name  string
 		file  string
-		limit time.Duration // beyond what starting the program takes
+		limit int64 // bytes of memory
 	}{
-		{"128 MB in 32 tensors", "large_128mb.pt", 5 * time.Millisecond},
-		{"10,000 tensors", "many_tensors.pt", 300 * time.Millisecond},
+		{"128 MB in 32 tensors", "large_128mb.pt", 20 << 20},
+		{"10,000 tensors", "many_tensors.pt", 64 << 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := best(t, "inspect", filepath.Join(dir, c.file))
-			took, more := got.took-idle.took, got.peak-idle.peak
-			t.Logf("%v and %d KB more than the idle program's %v and %d KB", took, more>>10, idle.took, idle.peak>>10)
-			if took > c.limit {
-				t.Errorf("listing takes %v, want at most %v", took, c.limit)
-			}
-			if more > 20<<20 {
-				t.Errorf("listing takes %d bytes of memory, want at most 20 MB", more)
+			t.Logf("%v and %d KB; the idle program takes %v and %d KB", got.took, got.peak>>10, idle.took, idle.peak>>10)
+			if got.peak > c.limit {
+				t.Errorf("listing takes %d bytes of memory, want at most %d", got.peak, c.limit)
 			}
 		})
 	}
