@@ -59,7 +59,8 @@ func ParseName(s string) (Name, error) {
 
 func splitName(s string) (Name, error) {
 	n := Name{Host: DefaultHost, Namespace: DefaultNamespace, Tag: DefaultTag}
-	rest, found := s, true
+	rest := s
+	var found bool
 	if strings.LastIndex(s, ":") > strings.LastIndex(s, "/") {
 		rest, n.Tag, _ = cutLast(s, ":")
 	}
