@@ -18,12 +18,12 @@ import (
 
 // convertFlags are the flags of smelt convert.
 type convertFlags struct {
-	plan                convert.Options
-	run                 convert.RunOptions
-	open                openFlags
-	meta                cli.StringSlice
-	dryRun, raw         bool
-	json, force, silent bool
+	plan         convert.Options
+	run          convert.RunOptions
+	open         openFlags
+	meta         cli.StringSlice
+	dryRun, raw  bool
+	json, silent bool
 }
 
 func (f *convertFlags) flags() []cli.Flag {

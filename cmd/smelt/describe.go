@@ -76,7 +76,7 @@ func describe(src *convert.Source) *description {
 	m := src.Model
 	d := &description{
 		Path: src.Path, Format: m.Format, Files: src.Files, DiskBytes: src.Bytes(),
-		Notes: slices.Clone(m.Notes), Metadata: metadata(m.Meta), DTypes: dtypes(m),
+		Notes: slices.Clone(m.Notes), Metadata: metadata(m.Meta), DTypes: []dtypeUse{},
 	}
 	if d.Notes == nil {
 		d.Notes = []string{}
@@ -114,43 +114,43 @@ func (d *description) detect(src *convert.Source) (prefix string) {
 	return ""
 }
 
-// count adds up the tensors under prefix, shared storages once.
+// count adds up the tensors; those that share a storage take memory once, and
+// only those under prefix are parameters of the model.
 func (d *description) count(m *tensor.Model, prefix string) {
 	seen := map[tensor.Origin]bool{}
-	for _, t := range m.Tensors() {
-		if !strings.HasPrefix(t.Name, prefix) {
-			d.beside++
-		}
-		at := tensor.Origin{File: t.Origin.File, Storage: t.Origin.Storage, Offset: t.Origin.Offset}
-		if t.Origin.Storage != "" && t.Origin.Offset >= 0 {
-			if seen[at] {
-				continue
-			}
-			seen[at] = true
-		}
-		d.MemoryBytes += t.Size()
-		if n, err := t.Shape.Elems(); err == nil && strings.HasPrefix(t.Name, prefix) {
-			d.Parameters += n
-		}
-	}
-}
-
-// dtypes lists the types of m's tensors, that of most bytes first.
-func dtypes(m *tensor.Model) []dtypeUse {
 	at := map[tensor.DType]int{}
-	list := []dtypeUse{}
 	for _, t := range m.Tensors() {
 		i, ok := at[t.DType]
 		if !ok {
-			i = len(list)
+			i = len(d.DTypes)
 			at[t.DType] = i
-			list = append(list, dtypeUse{DType: t.DType.String()})
+			d.DTypes = append(d.DTypes, dtypeUse{DType: t.DType.String()})
 		}
-		list[i].Tensors++
-		list[i].Bytes += t.Size()
+		d.DTypes[i].Tensors++
+		inside := strings.HasPrefix(t.Name, prefix)
+		if !inside {
+			d.beside++
+		}
+		if place := placeOf(t); seen[place] {
+			continue
+		} else if place != (tensor.Origin{}) {
+			seen[place] = true
+		}
+		d.DTypes[i].Bytes += t.Size()
+		d.MemoryBytes += t.Size()
+		if n, err := t.Shape.Elems(); err == nil && inside {
+			d.Parameters += n
+		}
 	}
-	slices.SortStableFunc(list, func(a, b dtypeUse) int { return cmp.Compare(b.Bytes, a.Bytes) })
-	return list
+	slices.SortStableFunc(d.DTypes, func(a, b dtypeUse) int { return cmp.Compare(b.Bytes, a.Bytes) })
+}
+
+// placeOf says where the bytes of t are if other tensors may have the same.
+func placeOf(t *tensor.Tensor) tensor.Origin {
+	if t.Origin.Storage == "" || t.Origin.Offset < 0 {
+		return tensor.Origin{}
+	}
+	return tensor.Origin{File: t.Origin.File, Storage: t.Origin.Storage, Offset: t.Origin.Offset}
 }
 
 // tokenizerFiles are what a vocabulary beside a checkpoint may be called.

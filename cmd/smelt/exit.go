@@ -112,13 +112,16 @@ func message(err error) string {
 	if interruption(err) {
 		return "interrupted, nothing was written"
 	}
+	if errors.Is(err, pickle.ErrDangerous) {
+		return err.Error() + " (at the command line: --force-inert)"
+	}
 	return err.Error()
 }
 
 // interruption reports whether err is the end of the context and nothing else:
 // a file that could not be removed must be told.
 func interruption(err error) bool {
-	all, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // a chain is followed by errors.Is below
+	all, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return errors.Is(err, context.Canceled)
 	}

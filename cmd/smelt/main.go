@@ -76,7 +76,6 @@ func (p *program) printJSON(v any) error {
 	p.answered = true
 	e := json.NewEncoder(p.out)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
 

@@ -40,7 +40,7 @@ func (p *program) scan(c *cli.Context, f *scanFlags) error {
 	reports := []pickle.Report{}
 	for _, path := range c.Args().Slice() {
 		found, err := pickle.Scan(c.Context, path, pickle.ScanOptions{})
-		if c.Context.Err() != nil {
+		if c.Err() != nil {
 			return context.Cause(c.Context)
 		}
 		if err != nil {
