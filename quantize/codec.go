@@ -55,6 +55,8 @@ var codecs = map[tensor.DType]Codec{
 	tensor.Q4K:        q4_k.codec(tensor.Q4K, 0),
 	tensor.Q5K:        q5_k.codec(tensor.Q5K, 0),
 	tensor.Q6K:        q6_k.codec(tensor.Q6K, 0),
+	tensor.IQ1S:       iq1_s.codec(tensor.IQ1S, 0),
+	tensor.IQ1M:       iq1_m.codec(tensor.IQ1M, 0),
 	tensor.IQ2XXS:     iq2_xxs.codec(tensor.IQ2XXS, 0),
 	tensor.IQ2XS:      iq2_xs.codec(tensor.IQ2XS, 0),
 	tensor.IQ2S:       iq2_s.codec(tensor.IQ2S, 0),
