@@ -150,7 +150,10 @@ func (r *run) copyWhole(ctx context.Context, t *tensor.Tensor, f *ollama.File, w
 			return w.copy(step, off, off, n)
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return f.Unchanged() // what was verified is what was read
 }
 
 func (o RunOptions) workers() int { return cmp.Or(max(o.Workers, 0), runtime.GOMAXPROCS(0)) }

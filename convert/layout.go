@@ -17,32 +17,31 @@ import (
 
 // A layout is a way to spread one model over the files of a folder.
 type layout struct {
-	name  string
-	match func(names []string) []string // the files that belong to it
-	read  func(f *folder, parts []string, opt OpenOptions) (*tensor.Model, error)
+	name    string
+	pattern *regexp.Regexp // of the names of the files that belong to it
+	need    string         // a file without which it is not this layout; "" if none
+	read    func(f *folder, parts []string, opt OpenOptions) (*tensor.Model, error)
 }
 
 // layouts is tried in order.
 var layouts = []layout{
-	{"PyTorch distributed checkpoint", matching(regexp.MustCompile(`^\.metadata$|\.distcp$`), ".metadata"), readDistributed},
-	{"Hugging Face safetensors", matching(regexp.MustCompile(`^model(-\d{5}-of-\d{5})?\.safetensors$`), ""), readShards("model", ".safetensors")},
-	{"Hugging Face pytorch_model", matching(regexp.MustCompile(`^pytorch_model(-\d{5}-of-\d{5})?\.bin$`), ""), readShards("pytorch_model", ".bin")},
-	{"Meta consolidated ranks", matching(regexp.MustCompile(`^consolidated\.\d\d\.pth$`), ""), readRanks},
+	{"PyTorch distributed checkpoint", regexp.MustCompile(`^\.metadata$|\.distcp$`), ".metadata", readDistributed},
+	{"Hugging Face safetensors", regexp.MustCompile(`^model(-\d{5}-of-\d{5})?\.safetensors$`), "", readShards("model", ".safetensors")},
+	{"Hugging Face pytorch_model", regexp.MustCompile(`^pytorch_model(-\d{5}-of-\d{5})?\.bin$`), "", readShards("pytorch_model", ".bin")},
+	{"Meta consolidated ranks", regexp.MustCompile(`^consolidated\.\d\d\.pth$`), "", readRanks},
 }
 
-// matching returns the names that fit pattern, none if need is not among them.
-func matching(pattern *regexp.Regexp, need string) func([]string) []string {
-	return func(names []string) (parts []string) {
-		for _, n := range names {
-			if pattern.MatchString(n) {
-				parts = append(parts, n)
-			}
-		}
-		if need != "" && !slices.Contains(parts, need) {
-			return nil
-		}
-		return parts
+// parts returns the names that belong to the layout, none if it is not there.
+func (l layout) parts(names []string) (parts []string) {
+	if l.need != "" && !slices.Contains(names, l.need) {
+		return nil
 	}
+	for _, n := range names {
+		if l.pattern.MatchString(n) {
+			parts = append(parts, n)
+		}
+	}
+	return parts
 }
 
 func readDistributed(f *folder, _ []string, opt OpenOptions) (*tensor.Model, error) {

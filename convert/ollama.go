@@ -12,15 +12,15 @@ import (
 )
 
 // StoreDirs lists where an Ollama store is looked for: dir alone if it is set.
-func StoreDirs(dir string) ([]ollama.Candidate, error) {
+func StoreDirs(dir string) []ollama.Candidate {
 	if dir != "" {
-		return []ollama.Candidate{{Path: dir, From: "--ollama-dir"}}, nil
+		return []ollama.Candidate{{Path: dir, From: "--ollama-dir"}}
 	}
 	home, err := os.UserHomeDir()
-	if err != nil && os.Getenv("OLLAMA_MODELS") == "" {
-		return nil, err
+	if err != nil {
+		home = "" // the stores of services do not depend on it
 	}
-	return ollama.DefaultDirs(os.Getenv, runtime.GOOS, home), nil
+	return ollama.DefaultDirs(os.Getenv, runtime.GOOS, home)
 }
 
 // openOllama opens a model of an Ollama store; path is its name with the scheme.
@@ -29,11 +29,7 @@ func openOllama(path, name string, opt OpenOptions) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := StoreDirs(opt.OllamaDir)
-	if err != nil {
-		return nil, err
-	}
-	model, err := ollama.Locate(dirs, n)
+	model, err := ollama.Locate(StoreDirs(opt.OllamaDir), n)
 	if err != nil {
 		return nil, err
 	}

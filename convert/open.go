@@ -156,15 +156,18 @@ func notFound(err error) error {
 	return err
 }
 
-// read reads the model in the folder that the file name belongs to, or the
-// folder's one model if name is "".
+// read reads the model that the file name is or belongs to, or the folder's one
+// model if name is "".
 func (f *folder) read(name string, opt OpenOptions) (m *tensor.Model, canonical bool, err error) {
+	if name != "" && !slices.ContainsFunc(layouts, func(l layout) bool { return l.pattern.MatchString(name) }) {
+		return f.readFile(name, opt) // no need to look at what is beside it
+	}
 	names, err := f.Names()
 	if err != nil {
 		return nil, false, &tensor.Error{Op: "open", File: f.dir, Err: err}
 	}
 	for _, l := range layouts {
-		if parts := l.match(names); len(parts) > 0 && (name == "" || len(parts) > 1 && slices.Contains(parts, name)) {
+		if parts := l.parts(names); len(parts) > 0 && (name == "" || len(parts) > 1 && slices.Contains(parts, name)) {
 			m, err := l.read(f, parts, opt)
 			return m, false, err
 		}

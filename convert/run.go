@@ -157,10 +157,14 @@ func (r *run) all(ctx context.Context, workers int) error {
 			return nil
 		})
 	}
-	if f, ok := r.plan.Source.weights(); ok {
+	f, stored := r.plan.Source.weights()
+	if stored {
 		g.Go(func() error { return f.Verify(ctx, nil) })
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil || !stored {
+		return err
+	}
+	return f.Unchanged() // what was verified is what was read
 }
 
 func (r *run) advance(n int64) {
