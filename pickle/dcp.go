@@ -46,6 +46,9 @@ func ReadDistributed(files tensor.Files, folder string, opt Options) (*tensor.Mo
 	d := &distributed{r: newReader(src, size, folder+"/"+metadataName, opt), files: files, folder: folder,
 		parts: map[chunkKey]*object{}, opened: map[string]*opened{}, c: &checkpoint{format: "PyTorch distributed checkpoint"}}
 	v, a, err := d.r.pickleAt("", src, 0, size, noStorages)
+	if err == nil {
+		err = d.r.ends("", a.Size, size)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -46,11 +46,12 @@ type walk struct {
 	count   content
 	aliases int // tensors in containers that were entered again
 
-	tensors []*tensor.Tensor
-	meta    *scalars
-	names   map[string]int // how often a tensor name has been wanted
-	ties    map[place]tie
-	views   map[any]*array // of storages and numpy arrays
+	tensors  []*tensor.Tensor
+	meta     *scalars
+	names    map[string]int // how often a tensor name has been wanted
+	ties     map[place][]tie
+	distinct int            // tensors that are tied to no earlier one
+	views    map[any]*array // of storages and numpy arrays
 
 	unread, noData, odd tally // for the notes
 }
@@ -73,7 +74,7 @@ func (t *tally) String() string { return listed(t.first, t.n) }
 // flatten names everything under the roots.
 func (r *reader) flatten(roots []child) (*walk, error) {
 	w := &walk{r: r, seen: map[visit]content{}, above: map[any]bool{}, lists: map[any]any{},
-		meta: newScalars(r.session), names: map[string]int{}, ties: map[place]tie{}, views: map[any]*array{}}
+		meta: newScalars(r.session), names: map[string]int{}, ties: map[place][]tie{}, views: map[any]*array{}}
 	for _, root := range roots {
 		name, err := w.join("", root.name)
 		if err != nil {
@@ -179,7 +180,7 @@ func (w *walk) enter(c child, name string) error {
 		}
 		w.aliases += in.tensors
 	}
-	if limit := 1000 + 4*len(w.ties); w.aliases > limit {
+	if limit := 1000 + 4*w.distinct; w.aliases > limit {
 		return w.fail(name, fmt.Errorf("the same containers are reached by so many paths that tensors get more than %d further names: %w", limit, tensor.ErrTooLarge))
 	}
 	if len(w.stack) >= w.r.lim.Depth {

@@ -113,19 +113,18 @@ func (l *legacy) next(storage func(storageID) (any, error)) (any, error) {
 // pickleAt runs the pickle that starts at off and ends somewhere before end. It
 // reads no more than a few times the pickle's own length.
 func (r *reader) pickleAt(member string, src io.ReaderAt, off, end int64, storage func(storageID) (any, error)) (any, *Audit, error) {
-	const first = 16 << 10
-	for window := int64(first); ; window *= 4 {
+	for window := int64(firstWindow); ; window *= 16 {
 		window = min(window, end-off, r.lim.Pickle)
 		b := make([]byte, max(window, 0))
 		if n, err := src.ReadAt(b, off); n < len(b) {
-			return nil, nil, &tensor.Error{Op: "pickle: read", File: r.file, Member: member, Offset: off + int64(n), Err: fmt.Errorf("got %d of %d bytes: %w", n, len(b), err)}
+			return nil, nil, &tensor.Error{Op: "pickle: read", File: r.file, Member: member, Offset: off + int64(n), Err: fmt.Errorf("got %d of %d bytes: %w: %w", n, len(b), err, tensor.ErrCorrupt)}
 		}
 		a := audit(b, r.lim)
 		if a.Err != nil && errors.Is(a.Err, io.ErrUnexpectedEOF) && window < end-off && window < r.lim.Pickle {
 			continue
 		}
-		r.room += roomPerByte * a.Size
-		return r.unpickle(member, off, b, storage)
+		v, err := r.run(member, off, b, a, storage)
+		return v, a, err
 	}
 }
 
@@ -171,10 +170,7 @@ func (l *legacy) place(list any) ([]*blob, error) {
 	if len(done) != len(l.blobs) {
 		return nil, l.fail(l.off, fmt.Errorf("object uses %d storages, the list of keys has %d: %w", len(l.blobs), len(done), tensor.ErrCorrupt))
 	}
-	if rest := l.r.size - l.off; rest > 0 {
-		l.r.note("%d bytes follow the last storage and were not read", rest)
-	}
-	return blobs, nil
+	return blobs, l.r.ends("", l.off, l.r.size)
 }
 
 func (l *legacy) placeOne(b *blob, key string) error {
@@ -198,7 +194,7 @@ func (l *legacy) placeOne(b *blob, key string) error {
 func (r *reader) int64At(member string, src io.ReaderAt, off int64) (int64, error) {
 	var b [8]byte
 	if n, err := src.ReadAt(b[:], off); n < len(b) {
-		return 0, &tensor.Error{Op: "pickle: read", File: r.file, Member: member, Offset: off + int64(n), Err: fmt.Errorf("got %d of 8 bytes: %w", n, errors.Join(err, tensor.ErrCorrupt))}
+		return 0, &tensor.Error{Op: "pickle: read", File: r.file, Member: member, Offset: off + int64(n), Err: fmt.Errorf("got %d of 8 bytes: %w: %w", n, err, tensor.ErrCorrupt)}
 	}
 	u := binary.LittleEndian.Uint64(b[:])
 	if u > math.MaxInt64 {

@@ -3,6 +3,7 @@ package pickle
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -13,17 +14,14 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-// A place is what two tied tensors have in common.
+// A place is where the elements of a tensor begin.
 type place struct {
-	blob   *blob
-	start  int64 // bytes
-	typ    *scalarType
-	shape  string
-	stride string
-	bits   [2]bool
+	blob  *blob
+	start int64 // bytes
+	typ   *scalarType
 }
 
-// A tie is the first tensor at a place.
+// A tie is the first of tensors that are the same.
 type tie struct {
 	*array
 	name string
@@ -173,7 +171,7 @@ func (w *walk) tensor(name string, a *array, notes ...string) error {
 }
 
 // tensorBytes is what a named tensor takes in memory, about.
-const tensorBytes = 512
+const tensorBytes = 300
 
 // unique returns name, or name#2 if it is taken: {"a": {"b": x}, "a.b": y} has
 // two tensors of one dotted name.
@@ -196,13 +194,24 @@ func (w *walk) unique(name string) string {
 // tie returns the name of the earlier tensor with the same elements of the same
 // storage, if there is one.
 func (w *walk) tie(name string, a *array) (first string, tied bool) {
-	p := place{typ: a.typ, shape: a.shape.String(), stride: fmt.Sprint(a.strides), bits: [2]bool{a.conj, a.neg}}
+	p := place{typ: a.typ}
 	if a.storage != nil {
 		p.blob, p.start = a.storage.blob, a.storage.start+a.offset*a.typ.item
 	}
-	if t, ok := w.ties[p]; ok && (t.array == a || a.storage != nil && a.storage.bytes > 0) {
-		return t.name, true
+	const compared = 16 // views of one place that are told apart
+	for _, t := range w.ties[p] {
+		if t.array == a || t.sameElements(a) {
+			return t.name, true
+		}
 	}
-	w.ties[p] = tie{a, name}
+	w.distinct++
+	if len(w.ties[p]) < compared {
+		w.ties[p] = append(w.ties[p], tie{a, name})
+	}
 	return "", false
+}
+
+// sameElements reports whether two tensors at one place are the same.
+func (a *array) sameElements(b *array) bool {
+	return a.storage != nil && a.storage.bytes > 0 && a.shape.Equal(b.shape) && slices.Equal(a.strides, b.strides) && a.conj == b.conj && a.neg == b.neg
 }

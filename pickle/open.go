@@ -198,6 +198,9 @@ func (r *reader) model(c *checkpoint) (*tensor.Model, error) {
 		return nil, err
 	}
 	r.describe(w, c)
+	if len(w.tensors) == 0 {
+		return nil, r.empty(c)
+	}
 	kvs := make([]tensor.KV, 0, len(c.facts)+len(w.meta.kvs))
 	for _, kv := range c.facts {
 		kvs = append(kvs, tensor.KV{Key: "pytorch." + kv.Key, Value: kv.Value})
@@ -211,6 +214,16 @@ func (r *reader) model(c *checkpoint) (*tensor.Model, error) {
 	}
 	m.Notes = r.notes
 	return m, nil
+}
+
+// empty explains a file in which there is no tensor.
+func (r *reader) empty(c *checkpoint) error {
+	top := "nothing"
+	if len(c.roots) > 0 {
+		top = "a " + kindOf(c.roots[0].v)
+	}
+	notes := strings.Join(append([]string{""}, r.notes...), "; ")
+	return &tensor.Error{Op: "pickle: open", File: r.file, Err: fmt.Errorf("no tensor is in it: it holds %s%s: %w", top, notes, tensor.ErrNotFound)}
 }
 
 // describe writes the notes on what was met and what was left out.
@@ -274,17 +287,31 @@ func (r *reader) describeStorages(blobs []*blob) {
 // readPlain reads a pickle that no container surrounds. One whose value is the
 // magic number begins a legacy file in a protocol that PyTorch does not choose.
 func readPlain(r *reader) (*checkpoint, error) {
-	root, a, err := r.pickleAt("", r.src, 0, r.size, noStorages)
+	b := make([]byte, min(r.size, r.lim.Pickle))
+	if n, err := r.src.ReadAt(b, 0); n < len(b) {
+		return nil, &tensor.Error{Op: "pickle: read", File: r.file, Offset: int64(n), Err: fmt.Errorf("got %d of %d bytes: %w: %w", n, len(b), err, tensor.ErrCorrupt)}
+	}
+	a := audit(b, r.lim)
+	root, err := r.run("", 0, b, a, noStorages)
 	if err != nil {
 		return nil, err
 	}
 	if isLegacyMagic(root) {
 		return readLegacy(r)
 	}
-	if rest := r.size - a.Size; rest > 0 {
-		r.note("%d bytes follow the pickle and were not read", rest)
+	if err := r.ends("", a.Size, r.size); err != nil {
+		return nil, err
 	}
 	return &checkpoint{format: "pickle", roots: []child{{v: root}}, facts: []tensor.KV{{Key: "container", Value: "pickle"}, {Key: "protocol", Value: int64(a.Protocol)}}}, nil
+}
+
+// ends refuses bytes behind the end of what is read: another reader may find
+// another checkpoint in them.
+func (r *reader) ends(member string, at, size int64) error {
+	if at == size {
+		return nil
+	}
+	return &tensor.Error{Op: "pickle: read", File: r.file, Member: member, Offset: at, Err: fmt.Errorf("%d bytes follow the end: %w", size-at, tensor.ErrCorrupt)}
 }
 
 func noStorages(id storageID) (any, error) {
@@ -301,6 +328,10 @@ func (r *reader) nested(b []byte) (any, error) {
 	read := containerReader(Sniff(b[:min(len(b), SniffBytes)]))
 	if read == nil {
 		return nil, fmt.Errorf("bytes of a tensor are not a PyTorch file: %w", tensor.ErrUnsupported)
+	}
+	const fileBytes = 4096 // of what reading a file of a tensor leaves behind
+	if err := r.take(fileBytes); err != nil {
+		return nil, err
 	}
 	r.inside++
 	inner := &reader{session: r.session, src: bytes.NewReader(b), size: int64(len(b)), file: r.file, prefix: fmt.Sprintf("%snested#%d/", r.prefix, r.inside), depth: r.depth + 1}

@@ -2,6 +2,7 @@ package pickle
 
 import (
 	"archive/tar"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,6 +39,9 @@ func readTar(r *reader) (*checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.ends("pickle", m.off+a.Size, m.off+m.size); err != nil {
+		return nil, err
+	}
 	return &checkpoint{format: "PyTorch tar", roots: []child{{v: root}}, blobs: t.blobs, facts: []tensor.KV{
 		{Key: "container", Value: "tar"}, {Key: "protocol", Value: int64(a.Protocol)}}}, nil
 }
@@ -55,12 +59,9 @@ func (t *tarred) list() error {
 		if err == io.EOF {
 			break
 		}
-		if err != nil {
-			return t.fail("", 0, fmt.Errorf("%w: %w", err, tensor.ErrCorrupt))
-		}
-		off, err := in.Seek(0, io.SeekCurrent)
-		if err != nil {
-			return t.fail("", 0, err)
+		off, seek := in.Seek(0, io.SeekCurrent)
+		if err != nil || seek != nil {
+			return t.fail("", off, fmt.Errorf("%w: %w", errors.Join(err, seek), tensor.ErrCorrupt))
 		}
 		if _, twice := t.members[h.Name]; twice || n > 1000 {
 			return t.fail(escaped(h.Name), off, fmt.Errorf("member occurs twice, or there are more than 1000: %w", tensor.ErrCorrupt))
@@ -68,6 +69,9 @@ func (t *tarred) list() error {
 		if h.Typeflag == tar.TypeReg && h.Size <= t.r.size-off {
 			t.members[h.Name] = tarMember{off, h.Size}
 		}
+	}
+	if err := t.padded(in); err != nil {
+		return err
 	}
 	for _, want := range []string{"storages", "tensors", "pickle", "sys_info"} {
 		if _, ok := t.members[want]; !ok {
@@ -77,9 +81,32 @@ func (t *tarred) list() error {
 	return nil
 }
 
+// padded requires that nothing but zeros follows the end of the archive: tar
+// fills its last record.
+func (t *tarred) padded(in *io.SectionReader) error {
+	off, err := in.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return t.fail("", off, err)
+	}
+	b := make([]byte, min(t.r.size-off, maxTarPadding+1))
+	if n, err := t.r.src.ReadAt(b, off); n < len(b) {
+		return t.fail("", off, fmt.Errorf("got %d of %d bytes: %w: %w", n, len(b), err, tensor.ErrCorrupt))
+	}
+	if len(b) > maxTarPadding || len(bytes.Trim(b, "\x00")) > 0 {
+		return t.fail("", off, fmt.Errorf("%d bytes follow the end: %w", t.r.size-off, tensor.ErrCorrupt))
+	}
+	return nil
+}
+
+// maxTarPadding is the largest record that tar programs fill up (GNU tar, -b).
+const maxTarPadding = 1 << 20
+
 func (t *tarred) system() error {
 	m := t.members["sys_info"]
-	v, _, err := t.r.pickleAt("sys_info", t.r.src, m.off, m.off+m.size, noStorages)
+	v, a, err := t.r.pickleAt("sys_info", t.r.src, m.off, m.off+m.size, noStorages)
+	if err == nil {
+		err = t.r.ends("sys_info", m.off+a.Size, m.off+m.size)
+	}
 	if err != nil {
 		return err
 	}
@@ -127,7 +154,7 @@ func (c *cursor) bytes(n int64) ([]byte, error) {
 	}
 	b := make([]byte, n)
 	if got, err := c.t.r.src.ReadAt(b, off); got < len(b) {
-		return nil, c.fail(fmt.Errorf("got %d of %d bytes: %w", got, n, errors.Join(err, tensor.ErrCorrupt)))
+		return nil, c.fail(fmt.Errorf("got %d of %d bytes: %w: %w", got, n, err, tensor.ErrCorrupt))
 	}
 	return b, nil
 }
@@ -195,7 +222,7 @@ func (t *tarred) storages() error {
 			return err
 		}
 	}
-	return nil
+	return t.r.ends(c.member, c.off, c.end)
 }
 
 func (t *tarred) storage(c *cursor) error {
@@ -270,7 +297,7 @@ func (t *tarred) tensors() error {
 			return err
 		}
 	}
-	return nil
+	return t.r.ends(c.member, c.off, c.end)
 }
 
 func (t *tarred) tensor(c *cursor) error {

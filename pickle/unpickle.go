@@ -24,27 +24,27 @@ type machine struct {
 	classes map[string]any
 }
 
-// unpickle audits the pickle at the start of b, refuses what the options do not
-// allow, and runs the rest. base is where b starts in member, or in the file if
-// member is "".
-func (r *reader) unpickle(member string, base int64, b []byte, storage func(storageID) (any, error)) (v any, a *Audit, err error) {
-	a = audit(b, r.lim)
+// run runs the pickle at the start of b, which a is the audit of, unless the
+// audit or the options refuse it. base is where b starts in member, or in the
+// file if member is "".
+func (r *reader) run(member string, base int64, b []byte, a *Audit, storage func(storageID) (any, error)) (v any, err error) {
 	if err := r.allow(a); err != nil {
-		return nil, a, err
+		return nil, err
 	}
 	if a.Err != nil {
-		return nil, a, r.located(member, base, a.Err)
+		return nil, r.located(member, base, a.Err)
 	}
+	r.room += roomPerByte * a.Size
 	m := &machine{r: r, member: member, storage: storage, nested: r.nested, classes: make(map[string]any)}
 	b = b[:a.Size]
 	spelled, at, err := respell(b, math.MaxInt)
 	if err != nil {
-		return nil, a, r.located(member, base, &tensor.Error{Op: "pickle: run", Offset: int64(at), Err: err})
+		return nil, r.located(member, base, &tensor.Error{Op: "pickle: run", Offset: int64(at), Err: err})
 	}
 	if v, at, err = m.run(spelled); err != nil {
-		return nil, a, r.located(member, base, &tensor.Error{Op: "pickle: run", Offset: int64(original(b, at)), Err: err})
+		return nil, r.located(member, base, &tensor.Error{Op: "pickle: run", Offset: int64(original(b, at)), Err: err})
 	}
-	return v, a, nil
+	return v, nil
 }
 
 // located completes an error inside a pickle by the place of the pickle. One
@@ -88,7 +88,7 @@ func (m *machine) run(b []byte) (v any, at int, err error) {
 	}()
 	u := vm.NewUnpickler(in)
 	u.PersistentLoad = m.persistent
-	u.GetExtension = func(code int) (any, error) { return m.class("copyreg", fmt.Sprintf("extension_%d", code)), nil }
+	u.GetExtension = func(code int) (any, error) { return m.class("copyreg", fmt.Sprintf("extension_%d", code)) }
 	v, err = u.Load()
 	at = len(b) - in.Len()
 	if err == nil || ours(err) {
@@ -112,7 +112,7 @@ func ours(err error) bool {
 func (m *machine) persistent(id any) (any, error) {
 	if s, ok := id.(string); ok {
 		module, name, _ := strings.Cut(s, "\x00")
-		return m.class(module, name), nil
+		return m.class(module, name)
 	}
 	t, _ := id.(*types.Tuple)
 	switch {
@@ -134,7 +134,7 @@ func (m *machine) persistent(id any) (any, error) {
 		if !ok || !ok2 {
 			return nil, fmt.Errorf("STACK_GLOBAL takes a %s and a %s for names: %w", kindOf(t.Get(0)), kindOf(t.Get(1)), tensor.ErrCorrupt)
 		}
-		return m.class(module, name), nil
+		return m.class(module, name)
 	}
 	return nil, fmt.Errorf("persistent id is a %s: %w", kindOf(id), tensor.ErrCorrupt)
 }
@@ -149,10 +149,14 @@ func (m *machine) instance(of any, args []any) (any, error) {
 
 // class returns the value of a global: always the same one for a name, so that
 // it can be a key.
-func (m *machine) class(module, name string) any {
+func (m *machine) class(module, name string) (any, error) {
 	full := canonicalName(module, name)
 	if v, ok := m.classes[full]; ok {
-		return v
+		return v, nil
+	}
+	const classBytes = 400
+	if err := m.r.take(classBytes + int64(len(full))); err != nil {
+		return nil, err
 	}
 	row := builders[full]
 	v := row.value
@@ -160,7 +164,7 @@ func (m *machine) class(module, name string) any {
 		v = &class{m: m, name: full, row: row}
 	}
 	m.classes[full] = v
-	return v
+	return v, nil
 }
 
 // renamed modules: Python 2 names and a torch module that moved.

@@ -120,13 +120,13 @@ func (z *zipped) pickle(as, name string) error {
 	if err != nil {
 		return err
 	}
-	z.r.room += roomPerByte * int64(len(b))
-	v, a, err := z.r.unpickle(m.Name, 0, b, func(id storageID) (any, error) { return z.storage(name, id) })
+	a := audit(b, z.r.lim)
+	v, err := z.r.run(m.Name, 0, b, a, func(id storageID) (any, error) { return z.storage(name, id) })
 	if err != nil {
 		return err
 	}
-	if rest := int64(len(b)) - a.Size; rest > 0 {
-		z.r.note("%d bytes of %s follow the pickle and were not read", rest, name+".pkl")
+	if err := z.r.ends(m.Name, a.Size, int64(len(b))); err != nil {
+		return err
 	}
 	if as == "" {
 		z.fact("protocol", int64(a.Protocol))
