@@ -31,6 +31,7 @@ func (f *convertFlags) flags() []cli.Flag {
 		&cli.StringFlag{Name: "type", Usage: "store matrices as `TYPE`: " + oneOf(quantize.RecipeNames()), Destination: &f.plan.Type},
 		&cli.StringFlag{Name: "to", Usage: "write `FORMAT`: " + oneOf(targetNames()) + " (default: by the extension of DST)", Destination: &f.plan.To},
 		&cli.StringFlag{Name: "arch", Usage: "take SRC for a model of `ARCHITECTURE`: " + oneOf(archNames()) + " (default: recognised by its tensors)", Destination: &f.plan.Arch},
+		&cli.StringFlag{Name: "root", Usage: "take the model under `NAME` of a checkpoint that holds several, such as ema; . is the top", Destination: &f.plan.Root},
 		&cli.StringFlag{Name: "config", Usage: "read hyperparameters from `FILE`, a config.json or params.json (default: those beside SRC)", Destination: &f.plan.Config, TakesFile: true},
 		&cli.StringFlag{Name: "tokenizer", Usage: "read the vocabulary from `PATH`, a tokenizer.json, a tokenizer.model or a folder (default: beside SRC)", Destination: &f.plan.Tokenizer, TakesFile: true},
 		&cli.StringSliceFlag{Name: "meta", Usage: "set metadata: `KEY=VALUE`, or KEY=TYPE:VALUE for a type such as u32, f32, bool or str; may be repeated", Destination: &f.meta},
@@ -122,8 +123,8 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 // check refuses flags that cannot be meant, and a destination that would be
 // refused at the end, before any work is done.
 func (f *convertFlags) check(dst string) error {
-	if f.raw && (f.dryRun || f.plan.Type+f.plan.To+f.plan.Arch+f.plan.Config+f.plan.Tokenizer != "" || len(f.plan.Meta) > 0) {
-		return usagef("--raw copies the file as it is: no plan, type, format, architecture, configuration, tokenizer or metadata goes with it")
+	if f.raw && (f.dryRun || f.plan.Type+f.plan.To+f.plan.Arch+f.plan.Root+f.plan.Config+f.plan.Tokenizer != "" || len(f.plan.Meta) > 0) {
+		return usagef("--raw copies the file as it is: no plan, type, format, architecture, root, configuration, tokenizer or metadata goes with it")
 	}
 	if f.plan.Type != "" {
 		if _, err := quantize.ParseRecipe(f.plan.Type); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func describe(src *convert.Source) *description {
 		}
 	}
 	u := useOf(d)
-	fill := strings.NewReplacer("{path}", shellWord(d.Path), "{file}", shellWord(firstFile(d)), "{base}", shellWord(baseName(d)), "{name}", shellWord(storeName(d)))
+	fill := strings.NewReplacer("{path}", shellWord(d.Path), "{file}", shellWord(firstFile(d)), "{base}", shellWord(baseName(d)), "{arch}", d.Architecture, "{name}", shellWord(storeName(d)))
 	d.Runs, d.Convert = fill.Replace(u.runs), fill.Replace(u.convert)
 	return d
 }
@@ -109,7 +110,7 @@ func (d *description) detect(src *convert.Source) (prefix string) {
 	}
 	var unknown *arch.UnknownError
 	if !errors.As(err, &unknown) || unknown.Closest != "" {
-		d.Notes = append(d.Notes, err.Error())
+		d.Notes = append(d.Notes, message(err))
 	}
 	return ""
 }
@@ -164,6 +165,9 @@ func findTokenizer(src *convert.Source, architecture string) string {
 		}
 		return "in the file: " + kind
 	}
+	if _, ok := src.Model.Meta.Get("ggml.tokens"); ok {
+		return "in the file"
+	}
 	if row, ok := builtIn[architecture]; ok {
 		return row
 	}
@@ -190,36 +194,44 @@ func entryOf(m *ollama.Model) *storeEntry {
 }
 
 // A use says what runs the files of one format and architecture, and what to do
-// about those that nothing runs.
+// about those that nothing runs. Both are patterns as in path.Match; the
+// pattern "" fits only an architecture that is not known.
 type use struct {
-	format, architecture string // prefixes; an empty architecture fits only an unknown one, "*" fits all
+	format, architecture string
 	runs, convert        string
 }
 
-// uses is tried in order. {path} is the source, {base} a name for the result.
+// uses is tried in order. {path} is the source, {file} its first file, {base} a
+// name for the result, {arch} the architecture, {name} a store's name for it.
 var uses = []use{
 	{"ollama", "*", "Ollama: ollama run {name}; for llama.cpp, export it first", "smelt convert {path} {base}.gguf"},
-	{"GGUF", "whisper", "nothing yet: no program reads Whisper from GGUF; for whisper.cpp, convert it first", "smelt convert {path} {base}.bin"},
-	{"GGUF", "generic", "nothing: the tensors have the names of their source, which no program looks for", ""},
-	{"GGUF", "", "nothing: it does not say which architecture it is", ""},
-	{"GGUF", "*", "llama.cpp: llama-cli -m {file}; or Ollama: a Modelfile with the line FROM {file}, then ollama create NAME", ""},
-	{"ggml", "*", "whisper.cpp: whisper-cli -m {file} -f AUDIO.wav", ""},
-	{"", "llama", "nothing as it is; convert it first, then llama.cpp and Ollama run it", "smelt convert {path} {base}.gguf"},
-	{"", "whisper", "nothing but the program it was made for; convert it first, then whisper.cpp runs it", "smelt convert {path} {base}.bin"},
-	{"", "*", "nothing but the program it was made for: smelt does not know its architecture, but can keep its tensors in a GGUF", "smelt convert {path} {base}.gguf --arch generic"},
+	{"GGUF*", "whisper", "nothing yet: no program reads Whisper from GGUF; for whisper.cpp, convert it first", "smelt convert {path} {base}.bin"},
+	{"GGUF*", "generic", "nothing: the tensors have the names of their source, which no program looks for", ""},
+	{"GGUF*", "", "nothing: it does not say which architecture it is", ""},
+	{"GGUF*big-endian", "*", "nothing on machines of the usual byte order; convert it first, then llama.cpp and Ollama run it", "smelt convert {path} {base}-le.gguf"},
+	{"GGUF v1*", "*", "nothing but an llama.cpp of 2023; convert it first, then llama.cpp and Ollama run it", "smelt convert {path} {base}-v3.gguf"},
+	{"GGUF*", "llama", "llama.cpp: llama-cli -m {file}; or Ollama: a Modelfile with the line FROM {file}, then ollama create NAME", ""},
+	{"GGUF*", "*", "llama.cpp and Ollama, if they know the architecture {arch}: llama-cli -m {file}", ""},
+	{"whisper.cpp ggml*", "*", "whisper.cpp: whisper-cli -m {file} -f AUDIO.wav", ""},
+	{"*", "llama", "nothing as it is; convert it first, then llama.cpp and Ollama run it", "smelt convert {path} {base}.gguf"},
+	{"*", "whisper", "nothing but the program it was made for; convert it first, then whisper.cpp runs it", "smelt convert {path} {base}.bin"},
+	{"*", "", "nothing but the program it was made for: smelt does not know its architecture, but can keep its tensors in a GGUF", "smelt convert {path} {base}.gguf --arch generic"},
 }
 
+// useOf returns the first row that fits.
 func useOf(d *description) use {
 	format := d.Format
 	if d.Ollama != nil {
 		format = "ollama"
 	}
 	for _, u := range uses {
-		if strings.HasPrefix(format, u.format) && (u.architecture == "*" || u.architecture == d.Architecture) {
+		f, errFormat := path.Match(u.format, format)
+		a, errArch := path.Match(u.architecture, d.Architecture)
+		if f && a && errFormat == nil && errArch == nil {
 			return u
 		}
 	}
-	return use{}
+	return use{runs: "not known"}
 }
 
 func firstFile(d *description) string {

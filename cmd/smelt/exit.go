@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/smelt-project/smelt/arch"
 	"github.com/smelt-project/smelt/pickle"
 )
 
@@ -107,13 +108,30 @@ func wantArgs(c *cli.Context, n int, names string) error {
 	return nil
 }
 
+// hints are the flags for what errors of the library advise.
+var hints = []struct {
+	is   func(error) bool
+	flag string
+}{
+	{wraps(pickle.ErrDangerous), "--force-inert"},
+	{isA[*arch.AmbiguousError], "--root"},
+}
+
+// isA reports whether an error of type E is in the chain of err.
+func isA[E error](err error) bool {
+	var e E
+	return errors.As(err, &e)
+}
+
 // message says what err means to the user.
 func message(err error) string {
 	if interruption(err) {
 		return "interrupted, nothing was written"
 	}
-	if errors.Is(err, pickle.ErrDangerous) {
-		return err.Error() + " (at the command line: --force-inert)"
+	for _, h := range hints {
+		if h.is(err) {
+			return err.Error() + " (" + h.flag + ")"
+		}
 	}
 	return err.Error()
 }

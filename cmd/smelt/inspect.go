@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -247,17 +248,22 @@ func (p *program) printTensors(rows []tensorRow, all int) error {
 		return nil
 	}
 	t := p.table()
-	header := "  NAME\tTYPE\tSHAPE\tBYTES"
+	columns := []string{"  NAME", "TYPE", "SHAPE", "BYTES"}
 	if rows[0].SHA256 != "" {
-		header += "\tSHA256"
+		columns = append(columns, "SHA256")
 	}
-	fmt.Fprintln(t, header)
+	noted := slices.ContainsFunc(rows, func(r tensorRow) bool { return r.Note != "" })
+	if noted {
+		columns = append(columns, "NOTE")
+	}
+	fmt.Fprintln(t, strings.Join(columns, "\t"))
 	for _, r := range rows {
 		line := []string{"  " + inline(r.Name), r.DType, tensor.Shape(r.Shape).String(), humanize.Comma(r.Bytes)}
-		for _, more := range []string{r.SHA256, r.Note} {
-			if more != "" {
-				line = append(line, inline(more))
-			}
+		if r.SHA256 != "" {
+			line = append(line, r.SHA256)
+		}
+		if noted {
+			line = append(line, inline(r.Note))
 		}
 		fmt.Fprintln(t, strings.Join(line, "\t"))
 	}

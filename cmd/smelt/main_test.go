@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	stories, err := filepath.Abs(filepath.Join("..", "..", "testdata", "stories260K"))
+	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,8 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Cmds:          scriptCommands,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("STORIES", stories)
+			env.Setenv("ROOT", root)
+			env.Setenv("STORIES", filepath.Join(root, "testdata", "stories260K"))
 			env.Setenv("OLLAMA_MODELS", filepath.Join(env.WorkDir, "no-store"))
 			return nil
 		},
