@@ -150,6 +150,9 @@ func (r *run) all(ctx context.Context, workers int) error {
 				if err := ctx.Err(); err != nil {
 					return context.Cause(ctx)
 				}
+				if ahead := i + int64(workers); ahead < int64(len(items)) {
+					r.readAhead(items[ahead])
+				}
 				if err := w.do(items[i]); err != nil {
 					return err
 				}
@@ -201,14 +204,31 @@ type worker struct {
 	scratch  []float32
 }
 
+// bytes returns where the elements of an item are in a tensor of type d.
+func (it item) bytes(d tensor.DType) (off, n int64) {
+	l, _ := d.Layout()
+	return it.lo / int64(l.Elems) * int64(l.Bytes), (it.hi - it.lo) / int64(l.Elems) * int64(l.Bytes)
+}
+
+// readAhead tells the kernel what is needed next.
+func (r *run) readAhead(it item) {
+	from := r.plan.Steps[it.step].From
+	off, n := it.bytes(from.DType)
+	if f, at, ok := fileRange(from.Data, off); ok {
+		willNeed(f, at, n)
+	}
+}
+
 // do writes one unit of work.
 func (w *worker) do(it item) error {
 	s := &w.run.plan.Steps[it.step]
-	from, _ := s.From.DType.Layout()
-	to, _ := s.To.DType.Layout()
-	srcOff, srcLen := it.lo/int64(from.Elems)*int64(from.Bytes), (it.hi-it.lo)/int64(from.Elems)*int64(from.Bytes)
-	dstOff, dstLen := s.Offset+it.lo/int64(to.Elems)*int64(to.Bytes), (it.hi-it.lo)/int64(to.Elems)*int64(to.Bytes)
-	defer w.run.advance(dstLen)
+	srcOff, srcLen := it.bytes(s.From.DType)
+	dstOff, dstLen := it.bytes(s.To.DType)
+	dstOff += s.Offset
+	defer func() {
+		startWriting(w.run.sink.f, dstOff, dstLen)
+		w.run.advance(dstLen)
+	}()
 	if s.From.DType == s.To.DType {
 		return w.copy(s, srcOff, dstOff, srcLen)
 	}

@@ -83,3 +83,16 @@ func kernelCopy(dst *os.File, dstOff int64, src *os.File, srcOff, n int64) (done
 	}
 	return done
 }
+
+// willNeed asks the kernel to read a range ahead. It is advice: that it cannot
+// be given changes nothing.
+func willNeed(f *os.File, off, n int64) {
+	_ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_WILLNEED) //nolint:gosec // descriptors are small
+}
+
+// startWriting asks the kernel to begin writing a range to the disk, so that
+// the disk works while we do and little is left for the final fsync, which
+// alone tells whether everything arrived.
+func startWriting(f *os.File, off, n int64) {
+	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE) //nolint:gosec // descriptors are small
+}

@@ -11,3 +11,7 @@ func reserve(f *os.File, size int64) error { return f.Truncate(size) }
 
 // kernelCopy is not available: the caller copies everything.
 func kernelCopy(*os.File, int64, *os.File, int64, int64) int64 { return 0 }
+
+// There is no portable way to give the kernel these hints.
+func willNeed(*os.File, int64, int64)     {}
+func startWriting(*os.File, int64, int64) {}
