@@ -186,13 +186,14 @@ func (w *walk) enter(c child, name string) error {
 	if len(w.stack) >= w.r.lim.Depth {
 		return w.fail(name, fmt.Errorf("values are nested deeper than %d: %w", w.r.lim.Depth, tensor.ErrTooLarge))
 	}
+	was := w.count
 	kids := w.children(c, name)
 	const childBytes = 64
 	if err := w.r.toil(int64(childBytes * len(kids))); err != nil {
 		return w.fail(name, err)
 	}
 	w.above[c.v] = true
-	w.stack = append(w.stack, frame{id: id, name: name, kids: kids, was: w.count})
+	w.stack = append(w.stack, frame{id: id, name: name, kids: kids, was: was})
 	return nil
 }
 

@@ -220,10 +220,10 @@ func (r *reader) model(c *checkpoint) (*tensor.Model, error) {
 func (r *reader) empty(c *checkpoint) error {
 	top := "nothing"
 	if len(c.roots) > 0 {
-		top = "a " + kindOf(c.roots[0].v)
+		top = kindOf(c.roots[0].v)
 	}
 	notes := strings.Join(append([]string{""}, r.notes...), "; ")
-	return &tensor.Error{Op: "pickle: open", File: r.file, Err: fmt.Errorf("no tensor is in it: it holds %s%s: %w", top, notes, tensor.ErrNotFound)}
+	return &tensor.Error{Op: "pickle: open", File: r.file, Err: fmt.Errorf("holds no tensor, its value is: %s%s: %w", top, notes, tensor.ErrNotFound)}
 }
 
 // describe writes the notes on what was met and what was left out.

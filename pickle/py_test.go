@@ -201,3 +201,5 @@ func digestOf(t *testing.T, x *tensor.Tensor) string {
 	}
 	return fmt.Sprintf("%x", sum)
 }
+
+func asDanger(err error, to **DangerError) bool { return errors.As(err, to) }

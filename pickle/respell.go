@@ -29,19 +29,20 @@ import (
 //	FRAME                   is left out
 //
 // and machine.persistent tells the four kinds apart by the length of the tuple.
-// It stops once until bytes are written, and returns how much of b that took.
-func respell(b []byte, until int) (out []byte, used int, err error) {
+// It stops with the instruction that writes byte until-1, and returns where
+// that one starts in b; len(b) if there is none.
+func respell(b []byte, until int) (out []byte, at int, err error) {
 	out = make([]byte, 0, len(b)+len(b)/8)
 	for pos := 0; pos < len(b); {
-		if len(out) > until {
-			return out, pos, nil
-		}
 		end := operandEnd(b, pos)
 		if end <= pos || end > len(b) {
 			panic("pickle: respell was given a pickle that the audit has not passed")
 		}
 		if out, err = respellOne(out, b[pos], b[pos+1:end], b[pos:end]); err != nil {
 			return out, pos, err
+		}
+		if len(out) >= until {
+			return out, pos, nil
 		}
 		pos = end
 	}

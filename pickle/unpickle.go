@@ -66,10 +66,11 @@ func (r *reader) located(member string, base int64, err error) error {
 	return &e
 }
 
-// original translates an offset in the respelled pickle back to b.
-func original(b []byte, at int) int {
-	_, used, _ := respell(b, at)
-	return used
+// original returns where the instruction of b starts whose respelling ends at
+// or behind an offset. That b can be respelled is known.
+func original(b []byte, end int) int {
+	_, at, _ := respell(b, end)
+	return at
 }
 
 // run is the one place where a panic is caught: gopickle's. On failure at says
