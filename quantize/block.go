@@ -1,6 +1,10 @@
 package quantize
 
-import "github.com/smelt-project/smelt/tensor"
+import (
+	"math"
+
+	"github.com/smelt-project/smelt/tensor"
+)
 
 // A blockType is what the codec of a block format is made of. Its functions get
 // exactly one block; b is zero before encoding.
@@ -15,6 +19,9 @@ type blockType struct {
 	rowWeighted func(b []byte, x, importance []float32, meanSquare float32)
 	// halves are the places of half-precision scales in b.
 	halves []int
+	// reach bounds the magnitudes that b can hold where the searches may take a
+	// larger one for nothing instead of making a scale infinite. 0: they do not.
+	reach float32
 	// lost counts the finite values that b does not hold, for types whose scales
 	// are no halves. nil: none.
 	lost            func(b []byte, x []float32) int
@@ -82,7 +89,22 @@ func (t blockType) lostIn(b []byte, x []float32) int {
 			return countFinite(x)
 		}
 	}
+	if t.reach > 0 && beyond(x, t.reach) {
+		return countFinite(x)
+	}
 	return 0
+}
+
+const maxHalf = 65504
+
+// beyond reports whether x has a finite element of a magnitude above reach.
+func beyond(x []float32, reach float32) bool {
+	for _, v := range x {
+		if a := abs(v); a > reach && a <= math.MaxFloat32 {
+			return true
+		}
+	}
+	return false
 }
 
 func countFinite(x []float32) (n int) {

@@ -8,13 +8,17 @@ import (
 // Super-blocks of 256 elements rounded by eights to points of the levels −1, 0
 // and 1, all moved by an eighth up or down: x ≈ d·(2s+1)·(l ± ⅛).
 
-const shift1 = 0.125 // ggml-common.h@d99724f2, IQ1S_DELTA
+const (
+	shift1   = 0.125 // ggml-common.h@d99724f2, IQ1S_DELTA
+	reachIQ1 = maxHalf * 15 * 1.125
+)
 
 // iq1_s: 8 groups of 32 with 3-bit scales; d, 32 bytes of the lower eight bits
 // of the numbers of points, for each group 4·3 bits of the upper ones, s, and a
 // bit if the shift is down. d is stored an eighth larger.
 // (ggml-quants.c@d99724f2, quantize_row_iq1_s_impl)
 var iq1_s = blockType{
+	reach:           reachIQ1,
 	halves:          []int{0},
 	needsImportance: true,
 	decode: func(x []float32, b []byte) {
@@ -218,7 +222,7 @@ var iq1_m = blockType{
 		encodeIQ1M(b, x, w[:])
 	},
 	lost: func(b []byte, x []float32) int {
-		if d := scaleIQ1M(b); d-d != 0 {
+		if d := scaleIQ1M(b); d-d != 0 || beyond(x, reachIQ1) {
 			return countFinite(x)
 		}
 		return 0

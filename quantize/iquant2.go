@@ -11,6 +11,7 @@ import (
 // iq2_xxs: groups of 32; d, for each group four numbers of points, then 4·7 signs
 // and s. (ggml-quants.c@d99724f2, quantize_row_iq2_xxs_impl)
 var iq2_xxs = blockType{
+	reach:           maxHalf * 15.5 / 4 * 43,
 	halves:          []int{0},
 	needsImportance: true,
 	decode: func(x []float32, b []byte) {
@@ -72,6 +73,7 @@ func encodeIQ2XXS(b []byte, x, importance []float32) {
 // iq2_xs: groups of 16; d, 32 times 9 bits of number and 7 signs, 8 bytes of
 // scales. (ggml-quants.c@d99724f2, quantize_row_iq2_xs_impl)
 var iq2_xs = blockType{
+	reach:           maxHalf * 15.5 / 4 * 43,
 	halves:          []int{0},
 	needsImportance: true,
 	decode: func(x []float32, b []byte) {
@@ -119,6 +121,7 @@ func encodeIQ2XS(b []byte, x, importance []float32) {
 // signs, 8 of the upper two bits, 8 of scales. d is stored 1.25 % smaller.
 // (ggml-quants.c@d99724f2, quantize_row_iq2_s_impl)
 var iq2_s = blockType{
+	reach:  maxHalf * 15.5 / 4 * 43,
 	halves: []int{0},
 	decode: func(x []float32, b []byte) {
 		d, values := halfAt(b), valuesIQ2S()

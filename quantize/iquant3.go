@@ -12,6 +12,7 @@ import (
 // each group 4·7 signs and s. d is stored 1.25 % larger.
 // (ggml-quants.c@d99724f2, quantize_row_iq3_xxs_impl)
 var iq3_xxs = blockType{
+	reach:  maxHalf * 15.5 / 2 * 62,
 	halves: []int{0},
 	decode: func(x []float32, b []byte) {
 		d, values := halfAt(b), valuesIQ3XXS()
@@ -72,6 +73,7 @@ func sevenBits(signs *[4]uint8) uint32 {
 // of later groups move up, and decoding gives them to the wrong groups. That is
 // how ggml writes such blocks. (ggml-quants.c@d99724f2, quantize_row_iq3_s_impl)
 var iq3_s = blockType{
+	reach:  maxHalf * 31 * 15,
 	halves: []int{0},
 	decode: func(x []float32, b []byte) {
 		d, values := halfAt(b), valuesIQ3S()

@@ -13,6 +13,7 @@ var nonlinear = [16]float32{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25,
 
 // iq4_nl: blocks of 32; d, 16 bytes of nibbles.
 var iq4_nl = blockType{
+	reach:  maxHalf * 127,
 	halves: []int{0},
 	decode: func(x []float32, b []byte) {
 		var q [32]uint8
@@ -42,6 +43,7 @@ func encodeIQ4NL(b []byte, x, w []float32) {
 // iq4_xs: super-blocks of 8 groups with 6-bit scales, x ≈ d·(s−32)·nonlinear[q];
 // d, 2 bytes with the upper two bits of s, 4 with the lower four, 128 of nibbles.
 var iq4_xs = blockType{
+	reach:  maxHalf * 32 * 127,
 	halves: []int{0},
 	decode: func(x []float32, b []byte) {
 		d, high := halfAt(b), binary.LittleEndian.Uint16(b[2:])

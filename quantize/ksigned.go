@@ -6,6 +6,7 @@ package quantize
 // q3_k: n = 4, s ∈ [−32, 31]; 32 bytes with the third bits, 64 with the lower
 // two, 12 of scales, d.
 var q3_k = blockType{
+	reach:  maxHalf * 32 * 4,
 	halves: []int{108},
 	decode: func(x []float32, b []byte) {
 		d := halfAt(b[108:])
@@ -87,6 +88,7 @@ func scaleQ3K(b []byte, j int) int32 {
 // q6_k: n = 32, s ∈ [−128, 127]; 128 bytes with the lower four bits, 64 with
 // the upper two, 16 of scales, d.
 var q6_k = blockType{
+	reach:  maxHalf * 128 * 32,
 	halves: []int{208},
 	decode: func(x []float32, b []byte) {
 		d := halfAt(b[208:])
