@@ -312,7 +312,7 @@ func (a *arguments) fail(i int, want string) {
 		return
 	}
 	if i >= len(a.vals) {
-		a.err = fmt.Errorf("%s has %d arguments, no %s: %w", a.of, len(a.vals), want, tensor.ErrCorrupt)
+		a.err = fmt.Errorf("%s has %d arguments and lacks %s: %w", a.of, len(a.vals), want, tensor.ErrCorrupt)
 		return
 	}
 	a.err = fmt.Errorf("%s: argument %d is a %s %.40s, want %s: %w", a.of, i+1, kindOf(a.vals[i]), scalarText(a.vals[i]), want, tensor.ErrCorrupt)

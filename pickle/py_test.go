@@ -203,3 +203,5 @@ func digestOf(t *testing.T, x *tensor.Tensor) string {
 }
 
 func asDanger(err error, to **DangerError) bool { return errors.As(err, to) }
+
+func asError(err error, to **tensor.Error) bool { return errors.As(err, to) }
