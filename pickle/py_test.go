@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -205,3 +206,5 @@ func digestOf(t *testing.T, x *tensor.Tensor) string {
 func asDanger(err error, to **DangerError) bool { return errors.As(err, to) }
 
 func asError(err error, to **tensor.Error) bool { return errors.As(err, to) }
+
+var errNotExist = os.ErrNotExist
