@@ -1,6 +1,7 @@
 # make help lists the targets. Only Go and make are needed for build, demo and test.
 GO        ?= go
 FUZZTIME  ?= 30s
+FUZZJOBS  ?= 2
 BENCHTIME ?= 1s
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -28,14 +29,12 @@ test: ## all tests that need nothing but the repository
 race: ## the same with the race detector (needs a C compiler)
 	$(GO) test -race ./...
 
-fuzz: ## every fuzz target for FUZZTIME (30s), one after another
+fuzz: ## every fuzz target for FUZZTIME (30s), FUZZJOBS (2) at a time
 	@set -e; for pkg in $$($(GO) list ./...); do \
 		listed=$$($(GO) test -list '^Fuzz' $$pkg); \
-		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do \
-			echo "== $$pkg $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; \
-	done
+		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do echo "$$pkg $$target"; done; \
+	done | xargs -P $(FUZZJOBS) -L 1 sh -c 'echo "== $$0 $$1"; \
+		$(GO) test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 1 $$0 || exit 255'
 
 bench: build ## Go benchmarks, then conversions of 3 GB side by side with cp (needs .ci/setup)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...

@@ -79,7 +79,7 @@ func (s *Source) writeCompanions(dst string, r replacement) ([]string, error) {
 			if err != nil {
 				return paths, err
 			}
-			defer blob.Close() //nolint:errcheck // only read
+			defer blob.Close()
 			content, size = blob, c.blob.Size
 		}
 		if err := writeFile(c.path, content, size, r); err != nil {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/smelt-project/smelt/arch"
@@ -106,8 +107,8 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 	return p, nil
 }
 
-// genericArch is the architecture of models that no table describes.
-const genericArch = "generic"
+// GenericArch is the architecture of models that no table describes.
+const GenericArch = "generic"
 
 // canonical gives the source's tensors the names that smelt writes.
 func (p *Plan) canonical(opt Options) (*arch.Result, error) {
@@ -116,8 +117,8 @@ func (p *Plan) canonical(opt Options) (*arch.Result, error) {
 		p.Arch = src.Meta.Text("general.architecture")
 		return asItIs(src), nil
 	}
-	if opt.Arch == genericArch {
-		p.Arch = genericArch
+	if opt.Arch == GenericArch {
+		p.Arch = GenericArch
 		r, err := arch.Generic(src)
 		if err != nil {
 			return nil, err
@@ -166,7 +167,7 @@ func (p *Plan) configs(opt Options) ([]arch.Config, error) {
 // are reported together.
 func (p *Plan) addSteps(r *arch.Result) error {
 	recipe := p.Recipe
-	if p.Source.Canonical && recipe.Keep || p.Arch == genericArch {
+	if p.Source.Canonical && recipe.Keep || p.Arch == GenericArch {
 		recipe = recipe.WithoutRules() // bit for bit, or no runtime is known
 	}
 	tensors := r.Model.Tensors()
@@ -187,9 +188,7 @@ func (p *Plan) addSteps(r *arch.Result) error {
 			errs = append(errs, &tensor.Error{Op: "plan", File: t.Origin.File, Tensor: t.Name, Err: err})
 			continue
 		}
-		if how := r.Why[t.Name]; how != "" {
-			why = how + "; " + why
-		}
+		why = strings.Join(slices.DeleteFunc([]string{r.Why[t.Name], why}, func(s string) bool { return s == "" }), "; ")
 		source := r.Sources[t.Name]
 		if source == "" {
 			source = t.Origin.Note
@@ -259,7 +258,7 @@ func (p *Plan) general(meta tensor.Meta) tensor.Meta {
 
 // vocabulary returns the tokenizer's metadata.
 func (p *Plan) vocabulary(opt Options) ([]tensor.KV, error) {
-	if p.Arch == genericArch && opt.Tokenizer == "" {
+	if p.Arch == GenericArch && opt.Tokenizer == "" {
 		return nil, nil
 	}
 	vocab, err := p.openVocabulary(opt)

@@ -19,7 +19,7 @@ func openSink(dst string) (*sink, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("open", err)
 	}
-	f := os.NewFile(uintptr(fd), dst) //nolint:gosec // a descriptor is not negative
+	f := os.NewFile(uintptr(fd), dst)
 	return &sink{dst: dst, f: f, publish: func(r replacement) error {
 		err := linkFile(f, dst)
 		if r == keepExisting || !errors.Is(err, unix.EEXIST) {
@@ -59,7 +59,7 @@ func reserve(f *os.File, size int64) error {
 	if size == 0 {
 		return nil
 	}
-	err := unix.Fallocate(int(f.Fd()), 0, 0, size) //nolint:gosec // descriptors are small
+	err := unix.Fallocate(int(f.Fd()), 0, 0, size)
 	if err == nil {
 		return nil
 	}
@@ -75,7 +75,7 @@ func reserve(f *os.File, size int64) error {
 func kernelCopy(dst *os.File, dstOff int64, src *os.File, srcOff, n int64) (done int64) {
 	for done < n {
 		in, out := srcOff+done, dstOff+done
-		m, err := unix.CopyFileRange(int(src.Fd()), &in, int(dst.Fd()), &out, int(min(n-done, 1<<30)), 0) //nolint:gosec // bounded
+		m, err := unix.CopyFileRange(int(src.Fd()), &in, int(dst.Fd()), &out, int(min(n-done, 1<<30)), 0)
 		if err != nil || m <= 0 {
 			return done
 		}
@@ -87,12 +87,12 @@ func kernelCopy(dst *os.File, dstOff int64, src *os.File, srcOff, n int64) (done
 // willNeed asks the kernel to read a range ahead. It is advice: that it cannot
 // be given changes nothing.
 func willNeed(f *os.File, off, n int64) {
-	_ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_WILLNEED) //nolint:gosec // descriptors are small
+	_ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_WILLNEED)
 }
 
 // startWriting asks the kernel to begin writing a range to the disk, so that
 // the disk works while we do and little is left for the final fsync, which
 // alone tells whether everything arrived.
 func startWriting(f *os.File, off, n int64) {
-	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE) //nolint:gosec // descriptors are small
+	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
 }

@@ -57,6 +57,15 @@ var targets = []Target{
 	},
 }
 
+// TargetNames lists the output formats, for help and errors.
+func TargetNames() []string {
+	var names []string
+	for _, t := range targets {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
 // TargetFor returns the output format called name, or if that is empty the one
 // that dst's extension asks for.
 func TargetFor(dst, name string) (*Target, error) {

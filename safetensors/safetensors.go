@@ -58,7 +58,7 @@ func Read(r io.ReaderAt, size int64, file string) (*tensor.Model, error) {
 		return fail("", 0, fmt.Errorf("%d bytes are too few for a header: %w", size, tensor.ErrCorrupt))
 	}
 	n := binary.LittleEndian.Uint64(length[:])
-	if n > maxHeader || int64(n) > size-8 { //nolint:gosec // at most maxHeader when converted
+	if n > maxHeader || int64(n) > size-8 {
 		return fail("", 0, fmt.Errorf("header of %d bytes, the file has %d left: %w", n, size-8, tensor.ErrCorrupt))
 	}
 	header := make([]byte, n)
@@ -130,7 +130,7 @@ func parse(header []byte) (entries []namedEntry, meta tensor.Meta, err error) {
 		}
 		e := namedEntry{name: name}
 		if err := dec.Decode(&e.entry); err != nil || e.Offsets == nil {
-			return nil, meta, fmt.Errorf("entry %q has no dtype, shape and data_offsets (%v): %w", name, err, tensor.ErrCorrupt)
+			return nil, meta, fmt.Errorf("entry %q has no dtype, shape and data_offsets: %w", name, errors.Join(tensor.ErrCorrupt, err))
 		}
 		entries = append(entries, e)
 	}
@@ -146,7 +146,7 @@ func parse(header []byte) (entries []namedEntry, meta tensor.Meta, err error) {
 func parseMeta(dec *json.Decoder) (tensor.Meta, error) {
 	var m map[string]string
 	if err := dec.Decode(&m); err != nil {
-		return tensor.Meta{}, fmt.Errorf("__metadata__ is not a map of strings (%v): %w", err, tensor.ErrCorrupt)
+		return tensor.Meta{}, fmt.Errorf("__metadata__ is not a map of strings: %w: %w", tensor.ErrCorrupt, err)
 	}
 	var kvs []tensor.KV
 	for k, v := range m {

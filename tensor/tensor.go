@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -85,7 +86,7 @@ func (t *Tensor) ReadFull(b []byte, off int64) error {
 	if n == len(b) {
 		return nil
 	}
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		err = fmt.Errorf("got %d of %d bytes: %w", n, len(b), io.ErrUnexpectedEOF)
 	}
 	return &Error{Op: "read", File: t.Origin.File, Member: t.Origin.Member, Tensor: t.Name, Offset: off + int64(n), Err: err}
@@ -125,6 +126,9 @@ func (t *Tensor) Digest(ctx context.Context) ([sha256.Size]byte, error) {
 	return sum, err
 }
 
+// errDiffer ends a comparison early; it does not leave the package.
+var errDiffer = errors.New("differ")
+
 // Equal reports whether a and b have the same type, shape and bytes. It stops
 // reading at the first difference.
 func Equal(ctx context.Context, a, b *Tensor) (bool, error) {
@@ -145,12 +149,12 @@ func Equal(ctx context.Context, a, b *Tensor) (bool, error) {
 		}
 		if !bytes.Equal(x[:n], y[:n]) {
 			equal = false
-			return io.EOF
+			return errDiffer
 		}
 		return nil
 	})
-	if err == io.EOF && !equal {
-		err = nil
+	if !equal {
+		return false, nil
 	}
-	return equal && err == nil, err
+	return err == nil, err
 }

@@ -33,7 +33,7 @@ func TestReadAtEqualsPread(t *testing.T) {
 		a, b := make([]byte, c.n), make([]byte, c.n)
 		na, ea := f.ReadAt(a, c.off)
 		nb, eb := unmapped.ReadAt(b, c.off)
-		if na != nb || ea != eb || !bytes.Equal(a[:na], b[:nb]) {
+		if na != nb || !errors.Is(ea, eb) || !bytes.Equal(a[:na], b[:nb]) {
 			t.Errorf("ReadAt(%d, %d): mapped %d %v, pread %d %v", c.n, c.off, na, ea, nb, eb)
 		}
 	}
@@ -62,7 +62,7 @@ func TestEmptyFileReadsEOF(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if n, err := f.ReadAt(make([]byte, 1), 0); n != 0 || err != io.EOF {
+	if n, err := f.ReadAt(make([]byte, 1), 0); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("ReadAt = %d, %v; want 0, EOF", n, err)
 	}
 }
