@@ -121,9 +121,9 @@ func withTypes(rows map[string]builder) map[string]builder {
 	for alias, name := range dtypeAliases {
 		rows["torch."+alias] = builder{value: byName[name]}
 	}
-	bytes := &storageClass{untyped}
+	raw := &storageClass{untyped}
 	for _, name := range []string{"torch.UntypedStorage", "torch.storage.UntypedStorage", "torch.storage._UntypedStorage", "torch._UntypedStorage", "torch.cuda.UntypedStorage"} {
-		rows[name] = builder{value: bytes}
+		rows[name] = builder{value: raw}
 	}
 	for _, n := range numpyTypes {
 		if n.class != "" {

@@ -53,7 +53,7 @@ type walk struct {
 	distinct int            // tensors that are tied to no earlier one
 	views    map[any]*array // of storages and numpy arrays
 
-	unread, noData, odd tally // for the notes
+	unread, noData, odd, tied tally // for the notes
 }
 
 // A tally counts names and keeps the first few.

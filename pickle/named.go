@@ -160,6 +160,7 @@ func (w *walk) tensor(name string, a *array, notes ...string) error {
 	}
 	if first, tied := w.tie(name, a); tied {
 		notes = append(notes, "tied to "+first)
+		w.tied.add(name + " to " + first)
 	}
 	t, err := w.r.tensor(name, a, notes...)
 	if err != nil {

@@ -252,6 +252,7 @@ func (r *reader) describe(w *walk, c *checkpoint) {
 	}{
 		{&w.unread, "not taken, because their meaning is not known: %s"},
 		{&w.noData, "tensors without data: %s"},
+		{&w.tied, "tensors that are tied to an earlier one: %s"},
 		{&w.odd, "names that are taken, empty or unprintable were changed: %s"},
 	} {
 		if row.names.n > 0 {
@@ -269,6 +270,9 @@ func (r *reader) describeStorages(blobs []*blob) {
 	var idle, partly int
 	var idleBytes, partlyBytes int64
 	for _, b := range blobs {
+		if b.big {
+			r.note("storages are big-endian: elements are swapped as they are read")
+		}
 		switch {
 		case b.used == 0 && b.size > 0:
 			idle, idleBytes = idle+1, idleBytes+b.size

@@ -220,6 +220,7 @@ func TestBigEndianElementsAreSwapped(t *testing.T) {
 	wantTensor(t, m, "c", tensor.C64, tensor.Shape{1}, f32s(1, 2))
 	wantTensor(t, m, "b", tensor.U8, tensor.Shape{2}, "\x01\x02")
 	wantTensor(t, m, "u", tensor.U16, tensor.Shape{2}, "\x02\x01\x04\x03")
+	wantNote(t, m, "big-endian")
 	if got := m.Meta.Text("pytorch.byteorder"); got != "big" {
 		t.Errorf("pytorch.byteorder = %q, want big", got)
 	}
@@ -272,6 +273,7 @@ func TestTiedTensorsKeepBothNames(t *testing.T) {
 	m := mustRead(t, torchZip(t, value, zipPart{"0", counting(4)}), Options{})
 	for name, want := range map[string]string{"a": "", "b": "tied to a", "t": "strided view"} {
 		x := m.Tensor(name)
+		wantNote(t, m, "tied to an earlier one: b to a")
 		if x.Origin.Note != want || x.Origin.Storage != "data/0" {
 			t.Errorf("%s: note %q, storage %q; want %q, data/0", name, x.Origin.Note, x.Origin.Storage, want)
 		}
