@@ -103,7 +103,11 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 	for i := range p.Steps {
 		p.Steps[i].Offset = p.Place.Offsets[i]
 	}
-	p.Notes = append(p.Notes, src.Model.Notes...)
+	for _, n := range src.Model.Notes { // an architecture may have taken them over
+		if !slices.Contains(p.Notes, n) {
+			p.Notes = append(p.Notes, n)
+		}
+	}
 	return p, nil
 }
 

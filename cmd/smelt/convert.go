@@ -29,7 +29,7 @@ type convertFlags struct {
 func (f *convertFlags) flags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "type", Usage: "store matrices as `TYPE`: " + oneOf(quantize.RecipeNames()), Destination: &f.plan.Type},
-		&cli.StringFlag{Name: "to", Usage: "write `FORMAT`: " + oneOf(targetNames()) + " (default: by the extension of DST)", Destination: &f.plan.To},
+		&cli.StringFlag{Name: "to", Usage: "write `FORMAT`: " + oneOf(convert.TargetNames()) + " (default: by the extension of DST)", Destination: &f.plan.To},
 		&cli.StringFlag{Name: "arch", Usage: "take SRC for a model of `ARCHITECTURE`: " + oneOf(archNames()) + " (default: recognised by its tensors)", Destination: &f.plan.Arch},
 		&cli.StringFlag{Name: "root", Usage: "take the model under `NAME` of a checkpoint that holds several, such as ema; . is the top", Destination: &f.plan.Root},
 		&cli.StringFlag{Name: "config", Usage: "read hyperparameters from `FILE`, a config.json or params.json (default: those beside SRC)", Destination: &f.plan.Config, TakesFile: true},
@@ -45,20 +45,13 @@ func (f *convertFlags) flags() []cli.Flag {
 	}, f.open.flags()...)
 }
 
-// targetNames lists the output formats for help and completion; a test
-// compares it with what package convert knows.
-func targetNames() []string { return []string{"gguf", "ggml"} }
-
-// genericArch is the architecture that keeps names and shapes as they are.
-const genericArch = "generic"
-
 // archNames lists what --arch takes.
 func archNames() []string {
 	var names []string
 	for _, s := range arch.Specs() {
 		names = append(names, s.Name)
 	}
-	return append(names, genericArch)
+	return append(names, convert.GenericArch)
 }
 
 // oneOf joins choices: "gguf or ggml".
@@ -87,7 +80,7 @@ smelt convert ollama:llama3 llama3.gguf --raw`,
 			"Without --type, matrices keep their type in a GGUF and become f16 in a .bin.",
 		Flags:        f.flags(),
 		OnUsageError: onUsageError,
-		BashComplete: complete(map[string]func() []string{"--type": quantize.RecipeNames, "--to": targetNames, "--arch": archNames}),
+		BashComplete: complete(map[string]func() []string{"--type": quantize.RecipeNames, "--to": convert.TargetNames, "--arch": archNames}),
 		Action:       func(c *cli.Context) error { return p.convert(c, f) },
 	}
 }
@@ -134,7 +127,7 @@ func (f *convertFlags) check(dst string) error {
 	if _, err := convert.TargetFor(dst, f.plan.To); err != nil && !f.raw {
 		return asUsage(err)
 	}
-	if _, ok := arch.ByName(f.plan.Arch); !ok && f.plan.Arch != "" && f.plan.Arch != genericArch {
+	if _, ok := arch.ByName(f.plan.Arch); !ok && f.plan.Arch != "" && f.plan.Arch != convert.GenericArch {
 		return usagef("--arch: unknown architecture %q; known: %s", f.plan.Arch, oneOf(archNames()))
 	}
 	if f.run.Workers < 0 {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/smelt-project/smelt/convert"
 )
 
 var update = flag.Bool("update", false, "write the expected output in the scripts anew")
@@ -94,18 +93,6 @@ func TestWithJSONAFailureIsOneObject(t *testing.T) {
 		if code != c.code || got.Exit != c.code || !strings.Contains(got.Error, c.word) || stderr != "smelt: "+got.Error+"\n" {
 			t.Errorf("%s: exit %d, %+v, stderr %q; want exit %d and %q in both", c.name, code, got, stderr, c.code, c.word)
 		}
-	}
-}
-
-func TestHelpNamesTheFormatsThatCanBeWritten(t *testing.T) {
-	for _, name := range targetNames() {
-		if _, err := convert.TargetFor("", name); err != nil {
-			t.Errorf("--to %s: %v", name, err)
-		}
-	}
-	_, err := convert.TargetFor("", "nope")
-	if got, want := strings.Count(err.Error(), "(."), len(targetNames()); got != want {
-		t.Errorf("%v; want the %d formats of %v", err, want, targetNames())
 	}
 }
 
