@@ -33,7 +33,6 @@ type legacy struct {
 	blobs    map[string]*blob
 	elem     map[string]*scalarType // of the first id that names a key
 	numel    map[string]int64
-	views    []*storage
 }
 
 func readLegacy(r *reader) (*checkpoint, error) {

@@ -220,7 +220,7 @@ func (d *dtypeObject) text(a *arguments) (any, error) {
 		if c > 0x10ffff {
 			return nil, fmt.Errorf("numpy.str_ holds character %#x: %w", c, tensor.ErrCorrupt)
 		}
-		runes = append(runes, rune(c)) //nolint:gosec // checked
+		runes = append(runes, rune(c))
 	}
 	return string(runes), nil
 }
@@ -232,18 +232,18 @@ func (n *numpyType) number(b []byte) (any, error) {
 	for i := min(len(b), 8) - 1; i >= 0; i-- {
 		u = u<<8 | uint64(b[i])
 	}
-	shift := 64 - 8*uint(len(b)) //nolint:gosec // at most 16, and then unused
+	shift := 64 - 8*uint(len(b))
 	switch n.code {
 	case "f8":
 		return math.Float64frombits(u), nil
 	case "f4":
-		return float64(math.Float32frombits(uint32(u))), nil //nolint:gosec // four bytes
+		return float64(math.Float32frombits(uint32(u))), nil
 	case "b1":
 		return u != 0, nil
 	case "i1", "i2", "i4", "i8":
 		return int(int64(u<<shift) >> shift), nil //nolint:gosec // sign extension
 	case "u1", "u2", "u4":
-		return int(u), nil //nolint:gosec // four bytes at most
+		return int(u), nil
 	case "u8":
 		return bigUint(u), nil
 	}

@@ -55,10 +55,8 @@ func pyGlobal(dotted string) string {
 }
 
 func pyCall(dotted string, args ...string) string { return pyGlobal(dotted) + pyTuple(args...) + "R" }
-func pyNew(dotted string, args ...string) string {
-	return pyGlobal(dotted) + pyTuple(args...) + "\x81"
-}
-func pyBuild(object, state string) string { return object + state + "b" }
+func pyNew(dotted string) string                  { return pyGlobal(dotted) + ")\x81" }
+func pyBuild(object, state string) string         { return object + state + "b" }
 
 // pyStorage is a persistent id of torch.save.
 func pyStorage(class, key string, numel int64) string {

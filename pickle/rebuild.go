@@ -187,7 +187,7 @@ func (n *ndarray) upperHalves(t *array, typ *scalarType) (any, error) {
 		high = 0
 	}
 	for i := 0; i+4 <= len(n.data); i += 4 {
-		low := n.data[i+int(2-2*high):] //nolint:gosec // 0 or 1
+		low := n.data[i+int(2-2*high):]
 		if low[0] != 0 || low[1] != 0 {
 			return nil, fmt.Errorf("bfloat16 held as float32 has more digits than bfloat16 at element %d: %w", i/4, tensor.ErrUnsupported)
 		}

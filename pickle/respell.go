@@ -245,5 +245,5 @@ func hexEscape(s []byte) (r rune, width int) {
 	if err != nil {
 		return 0, 0
 	}
-	return rune(n), 2 + digits //nolint:gosec // 31 bits
+	return rune(n), 2 + digits
 }
