@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -29,7 +30,7 @@ var companionRoles = []ollama.Role{ollama.RoleProjector, ollama.RoleAdapter, oll
 
 // companions lists what is written beside dst: NAME-projector.gguf and the
 // like, and a Modelfile that makes the model again.
-func (s *Source) companions(dst string) []companion {
+func (s *Source) companions(dst string, r replacement) []companion {
 	if s.Store == nil {
 		return nil
 	}
@@ -44,13 +45,26 @@ func (s *Source) companions(dst string) []companion {
 			out = append(out, companion{path, b, role})
 		}
 	}
-	return append(out, companion{path: filepath.Join(filepath.Dir(dst), "Modelfile")})
+	return append(out, companion{path: modelfilePath(filepath.Dir(dst), base, r)})
+}
+
+// modelfilePath is where the Modelfile goes: under that name if it is free, so
+// that ollama create finds it; else under NAME.Modelfile, because it is that of
+// another model in the same folder.
+func modelfilePath(dir, base string, r replacement) string {
+	plain, own := filepath.Join(dir, "Modelfile"), base+".Modelfile"
+	_, taken := os.Lstat(plain)
+	_, before := os.Lstat(own)
+	if taken == nil && (r == keepExisting || before == nil) {
+		return own
+	}
+	return plain
 }
 
 // checkAll fails early if dst or a file beside it cannot be written.
 func (s *Source) checkAll(dst string, r replacement) error {
 	errs := []error{checkDestination(dst, r)}
-	for _, c := range s.companions(dst) {
+	for _, c := range s.companions(dst, r) {
 		errs = append(errs, checkDestination(c.path, r))
 	}
 	return errors.Join(errs...)
@@ -60,7 +74,7 @@ func (s *Source) checkAll(dst string, r replacement) error {
 func (s *Source) writeCompanions(dst string, r replacement) ([]string, error) {
 	opts := ollama.ModelfileOptions{From: "./" + filepath.Base(dst)}
 	var paths []string
-	for _, c := range s.companions(dst) {
+	for _, c := range s.companions(dst, r) {
 		name := "./" + filepath.Base(c.path)
 		content, size := io.Reader(nil), int64(0)
 		switch c.role {
