@@ -276,35 +276,41 @@ func TestTranscodingBlocks(t *testing.T) {
 	}
 }
 
-// FuzzBlocks takes any bytes for blocks, and for numbers and their importance.
+// FuzzBlocks takes any bytes, repeated, for blocks, and for numbers and their importance.
 func FuzzBlocks(f *testing.F) {
 	r := rand.New(rand.NewPCG(10, 11))
-	for _, g := range quantizetest.Generators {
-		x := make([]float32, 512)
+	for i, g := range quantizetest.Generators {
+		x := make([]float32, 64)
 		g.Fill(r, x)
-		quantizetest.Importance(r, x[256:])
 		b := make([]byte, 4*len(x))
 		encodeF32(b, x, nil)
-		f.Add(b)
+		f.Add(b, uint8(i), i%2 == 0)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) < 2048 {
-			return
+	types := blockTypes()
+	f.Fuzz(func(t *testing.T, data []byte, kind uint8, weighted bool) {
+		d := types[int(kind)%len(types)]
+		l, _ := d.Layout()
+		var all [2048]byte
+		for n := 0; n < len(all) && len(data) > 0; {
+			n += copy(all[n:], data)
 		}
-		x := make([]float32, 512)
-		decodeF32(x, data[:2048])
-		for _, d := range blockTypes() {
-			l, _ := d.Layout()
-			y := decoded(d, data[:256/l.Elems*l.Bytes])
-			if again := decoded(d, data[:256/l.Elems*l.Bytes]); fmt.Sprint(y) != fmt.Sprint(again) {
-				t.Errorf("%v decodes differently the second time", d)
-			}
-			for _, importance := range [][]float32{nil, x[256:]} {
-				b, lost := encoded(d, x[:256], importance)
-				if y := decoded(d, b); lost == 0 && countFinite(x) == len(x) && countFinite(y) != len(y) {
-					t.Errorf("%v: finite numbers are not finite after decoding, and not counted", d)
-				}
-			}
+		blocks := all[:256/l.Elems*l.Bytes]
+		if y := decoded(d, blocks); fmt.Sprint(y) != fmt.Sprint(decoded(d, blocks)) {
+			t.Errorf("%v decodes differently the second time", d)
+		}
+		var x [512]float32
+		decodeF32(x[:], all[:])
+		importance := x[256:]
+		if !weighted {
+			importance = nil
+		}
+		ordinary := countFinite(x[:]) == len(x)
+		for _, w := range importance {
+			ordinary = ordinary && w >= 0 && w < 1e12
+		}
+		b, lost := encoded(d, x[:256], importance)
+		if y := decoded(d, b); lost == 0 && ordinary && countFinite(y) != len(y) {
+			t.Errorf("%v: finite numbers are not finite after decoding, and not counted", d)
 		}
 	})
 }
@@ -318,6 +324,7 @@ func BenchmarkEncode(b *testing.B) {
 		for name, importance := range map[string][]float32{"plain": nil, "importance": importance} {
 			b.Run(d.String()+"/"+name, func(b *testing.B) {
 				dst := make([]byte, len(x)/l.Elems*l.Bytes)
+				codecs[d].Encode(dst, x, importance) // makes the lists of near points
 				b.SetBytes(int64(4 * len(x)))
 				for b.Loop() {
 					codecs[d].Encode(dst, x, importance)

@@ -31,10 +31,10 @@ var mxfp4 = blockType{
 		if most > 0 && most <= math.MaxFloat32 {
 			b[0] = uint8(floorLog2(most) - 2 + 127)
 		}
-		d := halfE8M0(b[0])
+		e := newE2M1(halfE8M0(b[0]))
 		var q [32]uint8
 		for i, v := range x {
-			q[i] = nearestE2M1(v, d)
+			q[i] = e.code(v)
 		}
 		putLevels(b[1:], &q)
 	},
@@ -100,9 +100,9 @@ var nvfp4 = blockType{
 				most = greater(most, abs(v))
 			}
 			b[j] = toUE4M3(most / 6)
-			d, b := halfUE4M3(b[j]), b[4+8*j:12+8*j]
+			e, b := newE2M1(halfUE4M3(b[j])), b[4+8*j:12+8*j]
 			for i := range b {
-				b[i] = nearestE2M1(x[i], d) | nearestE2M1(x[i+8], d)<<4
+				b[i] = e.code(x[i]) | e.code(x[i+8])<<4
 			}
 		}
 	},
@@ -153,12 +153,46 @@ func toUE4M3(f float32) uint8 {
 	return largest
 }
 
-// nearestE2M1 returns the first code whose value times d is nearest to x, 0
-// where none is, as for NaN.
-func nearestE2M1(x, d float32) (code uint8) {
-	least := abs(float32(doubledE2M1[0]*d) - x)
+// An e2m1 rounds to the values times d.
+type e2m1 struct {
+	d      float32
+	reach  float32    // up to here the middles decide
+	middle [7]float32 // between the values 0 to 12
+}
+
+func newE2M1(d float32) (e e2m1) {
+	e = e2m1{d, 16 * d, [7]float32{0.5 * d, 1.5 * d, 2.5 * d, 3.5 * d, 5 * d, 7 * d, 10 * d}}
+	if e.reach > math.MaxFloat32 {
+		e.reach = -1
+	}
+	return e
+}
+
+// code returns the first code whose value times d is nearest to x, 0 where none
+// is, as for NaN. d has at most four bits, so the middles are exact, and so are
+// the differences that decide near them; far beyond the values differences are
+// rounded until all are equal or not finite, and the scan finds that.
+func (e *e2m1) code(x float32) (code uint8) {
+	a := abs(x)
+	if !(a <= e.reach) {
+		return e.scan(x)
+	}
+	for _, m := range e.middle {
+		if a > m {
+			code++
+		}
+	}
+	if code > 0 && x < 0 {
+		code |= 8
+	}
+	return code
+}
+
+// scan is code as ggml defines it. (ggml-quants.c@d99724f2, best_index_mxfp4)
+func (e *e2m1) scan(x float32) (code uint8) {
+	least := abs(float32(doubledE2M1[0]*e.d) - x)
 	for i, v := range doubledE2M1 {
-		if diff := abs(float32(v*d) - x); diff < least {
+		if diff := abs(float32(v*e.d) - x); diff < least {
 			least, code = diff, uint8(i)
 		}
 	}

@@ -3,6 +3,7 @@ package quantize
 import (
 	"encoding/binary"
 	"math"
+	"sync"
 )
 
 // Super-blocks of 256 elements rounded by eights to points of the levels −1, 0
@@ -13,6 +14,10 @@ const (
 	reachIQ1 = maxHalf * 15 * 1.125
 )
 
+// valuesIQ1 are the levels of the points, eight for each, in the order of their
+// numbers (ggml-common.h@d99724f2, iq1s_grid).
+var valuesIQ1 = sync.OnceValue(func() []float32 { return valuesOf(gridIQ1[:], 8, []float32{-1, 0, 1}) })
+
 // iq1_s: 8 groups of 32 with 3-bit scales; d, 32 bytes of the lower eight bits
 // of the numbers of points, for each group 4·3 bits of the upper ones, s, and a
 // bit if the shift is down. d is stored an eighth larger.
@@ -22,7 +27,7 @@ var iq1_s = blockType{
 	halves:          []int{0},
 	needsImportance: true,
 	decode: func(x []float32, b []byte) {
-		d, values := halfAt(b), latticeIQ1().values
+		d, values := halfAt(b), valuesIQ1()
 		for j := range 8 {
 			h := binary.LittleEndian.Uint16(b[34+2*j:])
 			shift := float32(shift1)
@@ -49,7 +54,7 @@ func decodeShifted(x, v []float32, d, shift float32) {
 
 func encodeIQ1S(b []byte, x, importance []float32) {
 	var w [superBlock]float32
-	importanceWeights(w[:], x, importance, 2*sumSquares(x)/superBlock)
+	importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
 	var d [8]float32
 	var down [8]bool
 	var most float32
@@ -199,7 +204,7 @@ func sortedOrder(order []uint8, x []float32) {
 // stored 11.25 % larger. (ggml-quants.c@d99724f2, quantize_row_iq1_m_impl)
 var iq1_m = blockType{
 	decode: func(x []float32, b []byte) {
-		d, values := scaleIQ1M(b), latticeIQ1().values
+		d, values := scaleIQ1M(b), valuesIQ1()
 		for j := range 32 {
 			h := b[32+j/2] >> (j % 2 * 4)
 			s := binary.LittleEndian.Uint16(b[48+j/8*2:]) >> (j / 2 % 4 * 3) & 7
@@ -218,7 +223,7 @@ var iq1_m = blockType{
 	},
 	weighted: func(b []byte, x, importance []float32) {
 		var w [superBlock]float32
-		importanceWeights(w[:], x, importance, 2*sumSquares(x)/superBlock)
+		importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
 		encodeIQ1M(b, x, w[:])
 	},
 	lost: func(b []byte, x []float32) int {

@@ -45,7 +45,7 @@ func quarterScale(d float32, s uint8) float32 {
 func encodeIQ2XXS(b []byte, x, importance []float32) {
 	search := latticeSearch{lattice: latticeIQ2XXS, negligible: tiny, steps: 6, step: 0.1, levels: 4, evenSigns: true, refit: refitAlways}
 	var w [superBlock]float32
-	importanceWeights(w[:], x, importance, sumSquares(x)/superBlock)
+	importanceWeights(w[:], x, importance, float32(sumSquares(x)/superBlock))
 	var d [8]float32
 	var s [8]uint8
 	var most float32
@@ -93,7 +93,7 @@ var iq2_xs = blockType{
 func encodeIQ2XS(b []byte, x, importance []float32) {
 	search := latticeSearch{lattice: latticeIQ2XS, negligible: tiny, steps: 9, step: 0.1, evenSigns: true}
 	var w [superBlock]float32
-	importanceWeights(w[:], x, importance, sumSquares(x)/superBlock)
+	importanceWeights(w[:], x, importance, float32(sumSquares(x)/superBlock))
 	var d [16]float32
 	var s [16]uint8
 	var most float32
@@ -141,7 +141,7 @@ var iq2_s = blockType{
 	},
 	weighted: func(b []byte, x, importance []float32) {
 		var w [superBlock]float32
-		importanceWeights(w[:], x, importance, 2*sumSquares(x)/superBlock)
+		importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
 		encodeIQ2S(b, x, w[:])
 	},
 }

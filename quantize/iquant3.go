@@ -32,7 +32,7 @@ var iq3_xxs = blockType{
 	},
 	weighted: func(b []byte, x, importance []float32) {
 		var w [superBlock]float32
-		importanceWeights(w[:], x, importance, 2*sumSquares(x)/superBlock)
+		importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
 		encodeIQ3XXS(b, x, w[:])
 	},
 }
@@ -90,7 +90,7 @@ var iq3_s = blockType{
 	},
 	weighted: func(b []byte, x, importance []float32) {
 		var w [superBlock]float32
-		importanceWeights(w[:], x, importance, 2*sumSquares(x)/superBlock)
+		importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
 		encodeIQ3S(b, x, w[:])
 	},
 }
@@ -138,8 +138,8 @@ var (
 
 // valuesOf lists the values of the points of a set, given those of the levels.
 func valuesOf(set []uint64, dims int, levels []float32) (values []float32) {
-	for _, p := range pointsOf(set, dims, len(levels)) {
-		for _, l := range p[:dims] {
+	for _, p := range pointsOf(set, power(len(levels), dims)) {
+		for _, l := range coordinates(p, dims, len(levels)) {
 			values = append(values, levels[l])
 		}
 	}

@@ -54,7 +54,7 @@ var q2_k = blockType{
 		var q [superBlock]uint8
 		var d, m, sumW [16]float32
 		var w [16]float32
-		s := sumSquares(x) / superBlock
+		s := float32(sumSquares(x) / superBlock)
 		for j := range d {
 			group := x[16*j : 16*j+16]
 			importanceWeights(w[:], group, importance[16*j:], s)
@@ -110,7 +110,7 @@ func sixBitType(plain affineSearch, mostScale uint8) blockType {
 			var mostD, mostM float32
 			for j := range d {
 				group := x[32*j : 32*j+32]
-				rms := sqrt(sumSquares(group) / 32)
+				rms := sqrt(float32(sumSquares(group) / 32))
 				for i, v := range group {
 					w[i] = rms + abs(v)
 				}
@@ -138,7 +138,7 @@ func sixBitType(plain affineSearch, mostScale uint8) blockType {
 			var q [superBlock]uint8
 			var d, m, sumW [8]float32
 			var w [32]float32
-			s := 2 * sumSquares(x) / superBlock
+			s := float32(2 * sumSquares(x) / superBlock)
 			for j := range d {
 				group := x[32*j : 32*j+32]
 				importanceWeights(w[:], group, importance[32*j:], s)

@@ -39,7 +39,7 @@ var q3_k = blockType{
 		var q [superBlock]uint8
 		var d, sumW [16]float32
 		var w [16]float32
-		total := 2 * sumSquares(x) / superBlock
+		total := float32(2 * sumSquares(x) / superBlock)
 		for j := range d {
 			group := x[16*j : 16*j+16]
 			importanceWeights(w[:], group, importance[16*j:], total)

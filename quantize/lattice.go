@@ -19,7 +19,7 @@ type lattice struct {
 }
 
 // The lattices that encoding needs. Values are odd where signs are stored apart.
-// The lists of near points, 0.1 to 1.4 MB, are made when first asked for.
+// The lists of near points, 40 to 660 kB, are made when first asked for.
 var (
 	latticeIQ2XXS = sync.OnceValue(func() *lattice { return newLattice(gridIQ2XXS[:], 8, 3, 2, 2, 1) })
 	latticeIQ2XS  = sync.OnceValue(func() *lattice { return newLattice(gridIQ2XS[:], 8, 3, 2, 2, 1) })
@@ -33,59 +33,86 @@ var (
 // least distances from it, as many different ones as shells says, by distance
 // and then number. (ggml-quants.c@d99724f2, iq2xs_init_impl and iq3xs_init_impl)
 func newLattice(set []uint64, dims, base, shells int, step, offset float32) *lattice {
-	codes := codesOf(dims, base)
-	points := pointsOf(set, dims, base)
+	codes := power(base, dims)
+	points := pointsOf(set, codes)
 	t := &lattice{dims: dims, base: base, number: make([]int32, codes), start: make([]uint32, codes+1)}
-	for _, p := range points {
-		for _, l := range p[:dims] {
-			t.values = append(t.values, step*float32(l)+offset)
+	for code := range t.number {
+		t.number[code] = -1
+	}
+	for n, p := range points {
+		t.number[p] = int32(n)
+		for _, l := range coordinates(p, dims, base) {
+			t.values = append(t.values, float32(step*float32(l))+offset)
 		}
 	}
-	var n int32
-	distance := make([]uint8, len(points))
+	m := newMetric(dims, base, points)
 	for code := range codes {
-		if contains(set, code) {
-			t.number[code] = n
-			n++
-		} else {
-			t.number[code] = -1
-			t.near = appendNear(t.near, distance, points, coordinates(code, base), shells)
+		if t.number[code] < 0 {
+			t.near = m.appendNear(t.near, code, shells)
 		}
 		t.start[code+1] = uint32(len(t.near))
 	}
 	return t
 }
 
-func codesOf(dims, base int) int {
-	n := 1
-	for range dims {
-		n *= base
+func power(base, n int) int {
+	p := 1
+	for range n {
+		p *= base
 	}
-	return n
+	return p
 }
 
-func contains(set []uint64, code int) bool { return set[code/64]>>(code%64)&1 != 0 }
-
-// pointsOf returns the coordinates of the points of a set, in order.
-func pointsOf(set []uint64, dims, base int) (points [][8]int8) {
-	for code := range codesOf(dims, base) {
-		if contains(set, code) {
-			points = append(points, coordinates(code, base))
+// pointsOf returns the codes of the points of a set, in order.
+func pointsOf(set []uint64, codes int) (points []int) {
+	for code := range codes {
+		if set[code/64]>>(code%64)&1 != 0 {
+			points = append(points, code)
 		}
 	}
 	return points
 }
 
-// appendNear appends the points near at. distance is scratch for the squared
-// distances, at most 8·2² or 4·7².
-func appendNear(near []uint16, distance []uint8, points [][8]int8, at [8]int8, shells int) []uint16 {
-	var present [256]bool
-	for i, p := range points {
-		var d int
-		for k, v := range p {
-			d += int(v-at[k]) * int(v-at[k])
+// coordinates are the digits of code, the lowest first.
+func coordinates(code, dims, base int) []int {
+	l := make([]int, dims)
+	for i := range l {
+		l[i] = code % base
+		code /= base
+	}
+	return l
+}
+
+// A metric finds the points nearest to a code. Squared distances, at most 8·2²
+// or 4·7², are the sums of those of the lower and the upper half of the digits.
+type metric struct {
+	half     int     // number of codes of half the digits
+	between  []uint8 // [half·half] squared distances
+	points   []int
+	distance []uint8 // scratch, of each point
+}
+
+func newMetric(dims, base int, points []int) *metric {
+	m := &metric{half: power(base, dims/2), points: points, distance: make([]uint8, len(points))}
+	for a := range m.half {
+		for b := range m.half {
+			la, lb := coordinates(a, dims/2, base), coordinates(b, dims/2, base)
+			var d int
+			for i := range la {
+				d += (la[i] - lb[i]) * (la[i] - lb[i])
+			}
+			m.between = append(m.between, uint8(d))
 		}
-		distance[i] = uint8(d)
+	}
+	return m
+}
+
+func (m *metric) appendNear(near []uint16, code, shells int) []uint16 {
+	lower, upper := m.between[code%m.half*m.half:][:m.half], m.between[code/m.half*m.half:][:m.half]
+	var present [256]bool
+	for n, p := range m.points {
+		d := lower[p%m.half] + upper[p/m.half]
+		m.distance[n] = d
 		present[d] = true
 	}
 	for d := 0; d < len(present) && shells > 0; d++ {
@@ -93,22 +120,13 @@ func appendNear(near []uint16, distance []uint8, points [][8]int8, at [8]int8, s
 			continue
 		}
 		shells--
-		for i, di := range distance {
-			if int(di) == d {
-				near = append(near, uint16(i))
+		for n, dn := range m.distance {
+			if int(dn) == d {
+				near = append(near, uint16(n))
 			}
 		}
 	}
 	return near
-}
-
-// coordinates are the digits of code, the lowest first.
-func coordinates(code, base int) (l [8]int8) {
-	for i := range l {
-		l[i] = int8(code % base)
-		code /= base
-	}
-	return l
 }
 
 // code is the number whose digits are the levels nearest to ½·(inv·x−1), those

@@ -2,7 +2,6 @@ package quantize
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
 	"github.com/smelt-project/smelt/tensor"
@@ -14,20 +13,23 @@ type Recipe struct {
 	Name string
 	// FileType is general.file_type (llama.cpp include/llama.h, enum llama_ftype).
 	FileType uint32
-	// GGMLFileType is the ftype of a ggml .bin (ggml.h, enum ggml_ftype).
-	GGMLFileType int32
 	// Default is the type of tensors that no rule matches.
 	Default tensor.DType
 	// Keep: tensors that no rule matches stay as they are, Default is not used.
 	Keep  bool
 	Rules []Rule
+	// NeedsImportance are the types that this recipe writes only with an
+	// importance matrix although other recipes do not need one for them.
+	NeedsImportance []tensor.DType
 }
 
-// A Rule is one line of a recipe. It matches floating-point tensors whose name
-// fits Pattern and whose rank is at most MaxRank.
+// A Rule is one line of a recipe. It matches a floating-point tensor if all that
+// it states holds.
 type Rule struct {
-	Pattern string // as in path.Match, over the whole name; "" fits every name
-	MaxRank int    // 0: any
+	Role    Role        // one of these; 0: any
+	Pattern string      // as in path.Match, over the whole name; "" fits every name
+	MaxRank int         // 0: any
+	When    []Condition // all hold
 	DType   tensor.DType
 	Why     string
 }
@@ -42,12 +44,18 @@ var runtimeRules = []Rule{
 	{Pattern: "mel_filters", DType: tensor.F32, Why: "the filter bank is used in F32"},
 }
 
-var recipes = []Recipe{
-	{Name: "f32", FileType: 0, GGMLFileType: 0, Default: tensor.F32, Rules: runtimeRules},
-	{Name: "f16", FileType: 1, GGMLFileType: 1, Default: tensor.F16, Rules: runtimeRules},
-	{Name: "bf16", FileType: 32, GGMLFileType: 24, Default: tensor.BF16, Rules: runtimeRules},
+var recipes = append([]Recipe{
+	{Name: "f32", FileType: 0, Default: tensor.F32, Rules: runtimeRules},
+	{Name: "f16", FileType: 1, Default: tensor.F16, Rules: runtimeRules},
+	{Name: "bf16", FileType: 32, Default: tensor.BF16, Rules: runtimeRules},
 	{Name: "keep", Keep: true, Rules: runtimeRules},
-}
+}, mixes...)
+
+// aliases are llama-quantize's shorter names (tools/quantize/quantize.cpp).
+var aliases = map[string]string{"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+
+// Recipes returns all recipes, the unquantized ones first.
+func Recipes() []Recipe { return append([]Recipe(nil), recipes...) }
 
 // RecipeNames lists the recipes, for help and errors.
 func RecipeNames() []string {
@@ -60,12 +68,24 @@ func RecipeNames() []string {
 
 // ParseRecipe returns the recipe called name, in any case.
 func ParseRecipe(name string) (*Recipe, error) {
+	full := name
+	if long, ok := aliases[strings.ToUpper(name)]; ok {
+		full = long
+	}
 	for i := range recipes {
-		if strings.EqualFold(recipes[i].Name, name) {
+		if strings.EqualFold(recipes[i].Name, full) {
 			return &recipes[i], nil
 		}
 	}
 	return nil, fmt.Errorf("unknown type %q; known: %s: %w", name, strings.Join(RecipeNames(), ", "), tensor.ErrUnsupported)
+}
+
+// Quantizes reports whether r stores most tensors in blocks.
+func (r *Recipe) Quantizes() bool { return !r.Keep && isBlock(r.Default) }
+
+func isBlock(d tensor.DType) bool {
+	l, _ := d.Layout()
+	return l.Kind == tensor.Block
 }
 
 // WithoutRules returns r with no rule but its default, for models whose runtime
@@ -75,14 +95,14 @@ func (r Recipe) WithoutRules() *Recipe {
 	return &r
 }
 
-// Choose returns the stored type of a tensor and the reason. Only
-// floating-point tensors change their precision; other types that ggml files
-// cannot hold are widened without loss.
+// Choose returns the stored type of one tensor and the reason, for recipes that
+// do not quantize. Only floating-point tensors change their precision; other
+// types that ggml files cannot hold are widened without loss.
 func (r *Recipe) Choose(info tensor.Info) (d tensor.DType, why string, err error) {
 	l, _ := info.DType.Layout()
 	if l.Kind == tensor.Float {
 		for _, rule := range r.Rules {
-			if rule.matches(info) {
+			if rule.matches(&situation{info: info}) {
 				return rule.DType, rule.Why, nil
 			}
 		}
@@ -98,17 +118,6 @@ func (r *Recipe) Choose(info tensor.Info) (d tensor.DType, why string, err error
 		return w, fmt.Sprintf("%v is not a ggml type, %v holds it exactly", info.DType, w), nil
 	}
 	return w, "kept as it is", nil
-}
-
-func (r Rule) matches(info tensor.Info) bool {
-	if r.MaxRank > 0 && len(info.Shape) > r.MaxRank {
-		return false
-	}
-	if r.Pattern == "" {
-		return true
-	}
-	ok, err := path.Match(r.Pattern, info.Name)
-	return err == nil && ok
 }
 
 // FileTypeOf returns general.file_type for a file whose tensors have these
@@ -130,7 +139,7 @@ func (r *Recipe) FileTypeOf(infos []tensor.Info) (ft uint32, ok bool) {
 		}
 	}
 	for _, c := range recipes {
-		if !c.Keep && c.Default == most && len(bytes) > 0 {
+		if !c.Keep && !c.Quantizes() && c.Default == most && len(bytes) > 0 {
 			return c.FileType, true
 		}
 	}
