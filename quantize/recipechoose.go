@@ -25,6 +25,8 @@ type Mix struct {
 	// Canonical: the tensors are those of a file that runs; what is not quantized
 	// stays as it is. Otherwise vectors, norms and positions become F32.
 	Canonical bool
+	// AnyName: names tell nothing; every matrix may be quantized.
+	AnyName bool
 }
 
 // An Override stores some tensors as another type than the recipe's. Those of a
@@ -175,7 +177,7 @@ func (c *chooser) mayChange(info tensor.Info) bool {
 	case c.how.LeaveOutput && info.Name == outputName:
 		return false
 	}
-	return changeable(info)
+	return c.how.AnyName && matrixRank(info.Shape) > 1 || changeable(info)
 }
 
 // unchanged returns the type of what the recipe leaves alone.

@@ -8,8 +8,8 @@ gates and ups of experts in the first and last layers, which are added here, and
 for matrices that always have the default.
 
 A snapshot has no shapes. Stacks are as deep as the model has experts or heads.
-Rows are as long as the fallbacks tell; those of
-whole blocks only are taken as 1,024.
+Rows are as long as the fallbacks tell; those of whole blocks only are taken as
+1,024.
 """
 
 import re
