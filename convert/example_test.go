@@ -38,5 +38,5 @@ func Example() {
 	fmt.Println(result.Size, "bytes")
 	// Output:
 	// llama 47 tensors; model.tok_embeddings.weight → token_embd.weight f16
-	// 535808 bytes
+	// 535776 bytes
 }
