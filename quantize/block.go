@@ -115,25 +115,3 @@ func countFinite(x []float32) (n int) {
 	}
 	return n
 }
-
-// importanceWeights fills w with importance·√(s + x²), the weights of most types.
-func importanceWeights(w, x, importance []float32, s float32) {
-	for i, v := range x {
-		w[i] = float32(importance[i] * sqrt(s+float32(v*v)))
-	}
-}
-
-// sum adds from left to right.
-func sum(x []float32) (s float32) {
-	for _, v := range x {
-		s += v
-	}
-	return s
-}
-
-// squares fills w with x², the weights of most types without importance.
-func squares(w, x []float32) {
-	for i, v := range x {
-		w[i] = float32(v * v)
-	}
-}

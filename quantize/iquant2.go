@@ -30,14 +30,6 @@ var iq2_xxs = blockType{
 	},
 }
 
-// equal is the importance of columns of which nothing is known.
-var equal = func() (w [superBlock]float32) {
-	for i := range w {
-		w[i] = 1
-	}
-	return w
-}()
-
 func quarterScale(d float32, s uint8) float32 {
 	return float32(float32(d*(0.5+float32(s))) * 0.25)
 }

@@ -204,11 +204,3 @@ func scaleAndMin(b []byte, j int) (s, m uint8) {
 	}
 	return b[j+4]&15 | b[j-4]>>6<<4, b[j+4]>>4 | b[j]>>6<<4
 }
-
-// greater is a, unless b is greater.
-func greater(a, b float32) float32 {
-	if b > a {
-		return b
-	}
-	return a
-}

@@ -1,7 +1,5 @@
 package quantize
 
-import "math"
-
 // Blocks of 32 elements with their scales in half precision, then the levels
 // (ggml-quants.c@d99724f2, quantize_row_q4_0_ref and following).
 var (
@@ -93,18 +91,4 @@ var q8_0 = blockType{
 			b[2+i] = uint8(roundAway(float32(v * inv)))
 		}
 	},
-}
-
-// extent returns the least and the greatest element of x, NaNs left out.
-func extent(x []float32) (low, high float32) {
-	low, high = math.MaxFloat32, -math.MaxFloat32
-	for _, v := range x {
-		if v < low {
-			low = v
-		}
-		if v > high {
-			high = v
-		}
-	}
-	return low, high
 }

@@ -28,18 +28,7 @@ func roundAway(f float32) int32 {
 
 const signBit = 1 << 31
 
-func abs(f float32) float32 { return math.Float32frombits(math.Float32bits(f) &^ signBit) }
-
 func sqrt(f float32) float32 { return float32(math.Sqrt(float64(f))) }
-
-// larger returns a if it is greater than b, else b: unlike the builtin max it
-// forgets a NaN at the next number, as ggml's macro does.
-func larger(a, b float32) float32 {
-	if a > b {
-		return a
-	}
-	return b
-}
 
 func clamp(l, low, high int32) int32 { return max(low, min(high, l)) }
 
@@ -49,32 +38,4 @@ func inverse(d float32) float32 {
 		return 0
 	}
 	return 1 / d
-}
-
-// peak returns the first of the elements of largest magnitude, 0 if there is none.
-func peak(x []float32) float32 {
-	var most, at float32
-	for _, v := range x {
-		if a := abs(v); a > most {
-			most, at = a, v
-		}
-	}
-	return at
-}
-
-// largest returns the largest magnitude in x; of a row with a NaN, that of what
-// follows it.
-func largest(x []float32) (most float32) {
-	for _, v := range x {
-		most = larger(most, abs(v))
-	}
-	return most
-}
-
-// sumSquares adds from left to right.
-func sumSquares(x []float32) (sum float32) {
-	for _, v := range x {
-		sum += float32(v * v)
-	}
-	return sum
 }

@@ -162,8 +162,6 @@ func negativeZeros(r *rand.Rand, x []float32) {
 	}
 }
 
-func normalOne64(r *rand.Rand) float64 { return r.NormFloat64() }
-
 func subnormals(r *rand.Rand, x []float32) {
 	for i := range x {
 		x[i] = math.Float32frombits(r.Uint32() & (1<<31 | 0x7fffff>>r.IntN(24)))
