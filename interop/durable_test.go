@@ -57,13 +57,15 @@ func TestKillAtAnyPointLeavesNothingOrTheWholeFile(t *testing.T) {
 			whole, took := fileSHA256(t, out), time.Since(began)
 			random := rand.New(rand.NewPCG(1, uint64(len(c.name))))
 			killed, finished := 0, 0
-			for range points {
+			for attempts := 0; killed < points && attempts < 10*points; attempts++ {
 				if err := os.Remove(out); err != nil && !errors.Is(err, os.ErrNotExist) {
 					t.Fatal(err)
 				}
 				after := time.Duration(random.Int64N(int64(took) * 11 / 10))
 				if stopped(t, exec.Command(bin, "convert", src, out), syscall.SIGKILL, after) {
 					killed++
+				} else {
+					took = took * 19 / 20 // the first run was slower than most: aim earlier
 				}
 				if exists(t, out) {
 					finished++
@@ -73,9 +75,9 @@ func TestKillAtAnyPointLeavesNothingOrTheWholeFile(t *testing.T) {
 				}
 				noPretender(t, dir, c.output)
 			}
-			t.Logf("%d of %d runs killed, %d left the whole file; a run takes %v", killed, points, finished, took)
-			if killed < points/2 {
-				t.Errorf("only %d of %d runs were killed before they ended", killed, points)
+			t.Logf("%d runs killed, %d left the whole file; a run takes %v", killed, finished, took)
+			if killed < points {
+				t.Errorf("only %d runs were killed before they ended, want %d", killed, points)
 			}
 			smelt(t, "convert", src, out, "--force")
 			if got := fileSHA256(t, out); got != whole {
