@@ -2,6 +2,7 @@ package pickle
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -19,7 +20,7 @@ type Audit struct {
 	// before the place of the error is reported all the same.
 	Err error
 
-	payloads []payload // byte strings that a call would unpickle
+	payloads []nested // byte strings that a call would unpickle
 }
 
 // audit walks the pickle at the start of b. It reads b only; the time it takes
@@ -49,9 +50,11 @@ type auditor struct {
 	entries []entry
 	index   map[string]int
 	key     []byte // scratch for index
+	given   map[payload]bool
 
 	out     *Audit
 	stopped bool
+	framing error // the first instruction that does not keep to its frame
 
 	items      int64 // put into containers
 	containers int64
@@ -103,13 +106,23 @@ func (w *auditor) run() error {
 		}
 		if err != nil {
 			w.pos = o.start
-			return w.at(o, err)
+			return cmp.Or(w.framing, w.at(o, err))
 		}
 	}
 	if w.frame > w.pos {
-		return w.at(op{code: '.', start: w.pos - 1}, fmt.Errorf("comes %d bytes before the end of its frame: %w", w.frame-w.pos, tensor.ErrCorrupt))
+		w.misframed(op{code: '.', start: w.pos - 1}, fmt.Errorf("comes %d bytes before the end of its frame: %w", w.frame-w.pos, tensor.ErrCorrupt))
 	}
-	return nil
+	return w.framing
+}
+
+// misframed records that an instruction does not keep to its frame. The walk
+// goes on, because CPython's unpickler in C does not notice and would run what
+// follows.
+func (w *auditor) misframed(o op, err error) {
+	w.frame = 0
+	if w.framing == nil {
+		w.framing = w.at(o, err)
+	}
 }
 
 // at gives err the place and the name of an instruction.
@@ -144,7 +157,7 @@ func (w *auditor) next() (op, error) {
 		return o, err
 	}
 	if w.frame != 0 && o.end > w.frame {
-		return o, fmt.Errorf("ends at byte 0x%x, its frame at 0x%x: %w", o.end, w.frame, tensor.ErrCorrupt)
+		w.misframed(o, fmt.Errorf("ends at byte 0x%x, its frame at 0x%x: %w", o.end, w.frame, tensor.ErrCorrupt))
 	}
 	w.memory += int64(row.keeps) + int64(o.end-o.body)
 	w.pos = o.end

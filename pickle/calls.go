@@ -43,27 +43,30 @@ func (u use) String() string {
 }
 
 // intern counts one appearance of a global and returns its index.
-func (w *auditor) intern(o op, module, name []byte) int {
+func (w *auditor) intern(o op, module, name []byte) (int, error) {
 	w.key = binary.LittleEndian.AppendUint32(w.key[:0], uint32(len(module))) //nolint:gosec // a line or a string of b
 	w.key = append(append(w.key, module...), name...)
 	if i, ok := w.index[string(w.key)]; ok {
 		w.entries[i].Count++
-		return i
+		return i, nil
 	}
 	return w.add(o, string(w.key), Global{Module: string(module), Name: string(name)})
 }
 
 // dynamic counts one appearance of a global whose name is not in the pickle.
-func (w *auditor) dynamic(o op, module, name string) int {
+func (w *auditor) dynamic(o op, module, name string) (int, error) {
 	key := "\xff" + module + "\xff" + name // no length is this large
 	if i, ok := w.index[key]; ok {
 		w.entries[i].Count++
-		return i
+		return i, nil
 	}
 	return w.add(o, key, Global{Module: module, Name: name, Kind: Dynamic, Why: "which object this is depends on what runs before"})
 }
 
-func (w *auditor) add(o op, key string, g Global) int {
+func (w *auditor) add(o op, key string, g Global) (int, error) {
+	if len(w.entries) >= w.lim.Globals {
+		return 0, fmt.Errorf("more than %d different globals: %w", w.lim.Globals, tensor.ErrTooLarge)
+	}
 	g.Offset, g.Opcode, g.Count = int64(o.start), w.table[o.code].name, 1
 	e := entry{Global: g}
 	if g.Kind == "" {
@@ -72,7 +75,7 @@ func (w *auditor) add(o op, key string, g Global) int {
 	}
 	w.index[key] = len(w.entries)
 	w.entries = append(w.entries, e)
-	return len(w.entries) - 1
+	return len(w.entries) - 1, nil
 }
 
 // globals returns the entries as they are reported.
@@ -108,12 +111,19 @@ func identifier(s []byte) error {
 	return nil
 }
 
+func (w *auditor) pushGlobal(i int, err error) error {
+	if err != nil {
+		return err
+	}
+	return w.stack.push(mk(kGlobal, i))
+}
+
 func runGlobal(w *auditor, o op) error {
 	module, name, err := w.names(o)
 	if err != nil {
 		return err
 	}
-	return w.stack.push(mk(kGlobal, w.intern(o, module, name)))
+	return w.pushGlobal(w.intern(o, module, name))
 }
 
 func runStackGlobal(w *auditor, o op) error {
@@ -124,12 +134,12 @@ func runStackGlobal(w *auditor, o op) error {
 	module, okM := w.str(args[0])
 	name, okN := w.str(args[1])
 	if !okM || !okN {
-		return w.stack.push(mk(kGlobal, w.dynamic(o, orComputed(module), orComputed(name))))
+		return w.pushGlobal(w.dynamic(o, orComputed(module), orComputed(name)))
 	}
 	if err := errors.Join(identifier(module), identifier(name)); err != nil {
 		return err
 	}
-	return w.stack.push(mk(kGlobal, w.intern(o, module, name)))
+	return w.pushGlobal(w.intern(o, module, name))
 }
 
 // computed stands for a part of a name that the pickle does not hold.
@@ -146,27 +156,32 @@ func runExtension(w *auditor, o op) error {
 	var field [8]byte
 	copy(field[:], w.b[o.body:o.end])
 	code := binary.LittleEndian.Uint64(field[:])
-	return w.stack.push(mk(kGlobal, w.dynamic(o, "copyreg", "extension "+strconv.FormatUint(code, 10))))
+	return w.pushGlobal(w.dynamic(o, "copyreg", "extension "+strconv.FormatUint(code, 10)))
 }
 
 // call records that v is called or built and returns its entry.
-func (w *auditor) call(o op, v val, how use) int {
+func (w *auditor) call(o op, v val, how use) (int, error) {
 	if v.kind() == kGlobal {
 		w.entries[v.at()].use |= how
-		return v.at()
+		return v.at(), nil
 	}
 	what := "a value that is no global"
 	if v.kind() == kObject && v.at() != noEntry {
 		e := &w.entries[v.at()]
 		what = "what " + e.Module + "." + e.Name + " returned"
 	}
-	i := w.dynamic(o, computed, what)
-	w.entries[i].use |= how
-	return i
+	i, err := w.dynamic(o, computed, what)
+	if err == nil {
+		w.entries[i].use |= how
+	}
+	return i, err
 }
 
 // object pushes the result of calling entry i.
-func (w *auditor) object(i int) error {
+func (w *auditor) object(i int, err error) error {
+	if err != nil {
+		return err
+	}
 	w.containers++
 	return w.stack.push(mk(kObject, i))
 }
@@ -177,7 +192,10 @@ func runReduce(w *auditor, o op) error {
 		return err
 	}
 	fn, arg := args[0], args[1]
-	i := w.call(o, fn, called)
+	i, err := w.call(o, fn, called)
+	if err != nil {
+		return err
+	}
 	w.payload(arg, i)
 	t := w.entries[i].trait
 	if t&copies != 0 && arg.kind() == kShared {
@@ -187,7 +205,7 @@ func runReduce(w *auditor, o op) error {
 		w.containers++
 		return w.stack.push(mk(kEncoded, arg.at()))
 	}
-	return w.object(i)
+	return w.object(i, nil)
 }
 
 // payload notes a byte string that a call gets as its only argument.
@@ -197,8 +215,15 @@ func (w *auditor) payload(arg val, i int) {
 		return
 	}
 	p := payload{entry: i, at: arg.at(), latin1: k == kEncoded1, loads: w.entries[i].trait&loads != 0}
+	if w.given[p] {
+		return
+	}
 	if o := w.relex(p.at); p.loads || bytes.HasPrefix(w.b[o.body:o.end], protoByte[p.latin1]) {
-		w.out.payloads = append(w.out.payloads, p)
+		w.out.payloads = append(w.out.payloads, nested{payload: p})
+		if w.given == nil {
+			w.given = map[payload]bool{}
+		}
+		w.given[p] = true
 	}
 }
 
@@ -212,9 +237,11 @@ func runInst(w *auditor, o op) error {
 		return err
 	}
 	w.items += int64(len(items))
-	i := w.intern(o, module, name)
-	w.entries[i].use |= called
-	return w.object(i)
+	i, err := w.intern(o, module, name)
+	if err == nil {
+		w.entries[i].use |= called
+	}
+	return w.object(i, err)
 }
 
 func runObj(w *auditor, o op) error {

@@ -410,7 +410,7 @@ func runProto(w *auditor, o op) error {
 func runFrame(w *auditor, o op) error {
 	n := binary.LittleEndian.Uint64(w.b[o.body:o.end])
 	if w.frame != 0 && w.frame != o.end {
-		return fmt.Errorf("frame inside a frame that ends at byte 0x%x: %w", w.frame, tensor.ErrCorrupt)
+		w.misframed(o, fmt.Errorf("frame inside a frame that ends at byte 0x%x: %w", w.frame, tensor.ErrCorrupt))
 	}
 	if n > uint64(len(w.b)-o.end) { //nolint:gosec // end is within b
 		return fmt.Errorf("frame of %d bytes, %d remain: %w", n, len(w.b)-o.end, w.short())

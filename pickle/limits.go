@@ -8,11 +8,12 @@ type Limits struct {
 	Pickle     int64 // bytes of one pickle; 256 MiB, which is also the largest value that counts
 	Opcodes    int64 // instructions of one pickle; 64 Mi
 	Marks      int   // marks open at the same time; 1000
-	Stack      int   // values on the stack at the same time; 4 Mi
+	Stack      int   // values on the stack at the same time; 1 Mi
 	Memo       int   // memo entries; 16 Mi, and never more than 1 Mi plus one for every two bytes
 	Containers int64 // lists, tuples, dicts, sets and objects; 8 Mi
 	Text       int64 // bytes of one string; 16 MiB
 	Line       int   // bytes of one text operand, such as a module's name; 64 KiB
+	Globals    int   // different globals; 16 Ki
 	Long       int   // bytes of one integer; 255, which is also the largest value that counts
 	Memory     int64 // bytes that building the value may take; 40 MiB and the size of the pickle
 	Work       int64 // bytes that are copied or hashed because a value is used again; 1 GiB
@@ -42,12 +43,13 @@ func (l Limits) withDefaults() Limits {
 	l.Pickle = min(or(l.Pickle, maxPickle), maxPickle)
 	l.Opcodes = or(l.Opcodes, 64<<20)
 	l.Marks = or(l.Marks, 1000)
-	l.Stack = or(l.Stack, 4<<20)
+	l.Stack = or(l.Stack, 1<<20)
 	l.Memo = or(l.Memo, 16<<20)
 	l.Containers = or(l.Containers, 8<<20)
 	l.Text = or(l.Text, 16<<20)
 	l.Line = or(l.Line, 64<<10)
 	l.Long = min(or(l.Long, 255), 255)
+	l.Globals = or(l.Globals, 16<<10)
 	l.Work = or(l.Work, 1<<30)
 	l.Nested = or(l.Nested, 64<<10)
 	l.NestDepth = or(l.NestDepth, 2)

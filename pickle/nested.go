@@ -10,12 +10,17 @@ import (
 
 // A payload is a byte string that is the only argument of a call.
 type payload struct {
-	entry  int    // the global that is called
-	at     int    // the instruction that makes the bytes or the text
-	latin1 bool   // it is text, and the bytes are its Latin-1 encoding
-	loads  bool   // the call is known to unpickle
-	bytes  []byte // set when the walk is over
-	of     string // the name of the call
+	entry  int  // the global that is called
+	at     int  // the instruction that makes the bytes or the text
+	latin1 bool // it is text, and the bytes are its Latin-1 encoding
+	loads  bool // the call is known to unpickle
+}
+
+// A nested is a payload with its bytes, when the walk is over.
+type nested struct {
+	payload
+	bytes []byte
+	of    string // the name of the call
 }
 
 // protoByte is how the bytes of a pickle start, as they are and as text.
@@ -54,7 +59,7 @@ type nest struct {
 func newNest(lim Limits) nest { return nest{left: &lim.Nested, depth: lim.NestDepth} }
 
 // nested audits the pickles in a payload and adds what they hold to w.
-func (w *auditor) nested(p *payload, n nest) {
+func (w *auditor) nested(p *nested, n nest) {
 	o := w.relex(p.at)
 	e := w.entries[p.entry]
 	p.of, p.bytes = e.Module+"."+e.Name, w.b[o.body:o.end]
@@ -76,7 +81,7 @@ func (w *auditor) nested(p *payload, n nest) {
 }
 
 // inner audits a payload within what n leaves.
-func (w *auditor) inner(p *payload, n nest) ([]*Audit, int64, error) {
+func (w *auditor) inner(p *nested, n nest) ([]*Audit, int64, error) {
 	if n.depth == 0 {
 		return nil, 0, fmt.Errorf("pickles are nested more than %d deep: %w", w.lim.NestDepth, tensor.ErrTooLarge)
 	}

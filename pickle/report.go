@@ -28,8 +28,10 @@ type Report struct {
 	Globals []Global  `json:"globals"`
 	Errors  []string  `json:"errors"` // what could not be examined, and why
 	Format  Container `json:"format"`
-	Pickles []Found   `json:"pickles,omitempty"`
+	Pickles []Found   `json:"pickles,omitempty"` // the first ten thousand
 	Notes   []string  `json:"notes,omitempty"`
+
+	total int // pickles, also those that are not listed
 }
 
 // A Found is one pickle in a file.
@@ -43,6 +45,9 @@ type Found struct {
 
 // judge sets the verdict from what was found.
 func (r *Report) judge() {
+	if r.total > len(r.Pickles) {
+		r.note("%d pickles were examined, the first %d are listed", r.total, len(r.Pickles))
+	}
 	is := func(kinds ...GlobalKind) bool {
 		return slices.ContainsFunc(r.Globals, func(g Global) bool { return slices.Contains(kinds, g.Kind) })
 	}
@@ -55,6 +60,15 @@ func (r *Report) judge() {
 		r.Verdict = VerdictUnknown
 	default:
 		r.Verdict = VerdictSafe
+	}
+}
+
+// maxPickles bounds Pickles: a file can hold millions that say N.
+const maxPickles = 10_000
+
+func (r *Report) found(f Found) {
+	if r.total++; r.total <= maxPickles {
+		r.Pickles = append(r.Pickles, f)
 	}
 }
 

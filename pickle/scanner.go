@@ -3,6 +3,7 @@ package pickle
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -147,7 +148,7 @@ func (p piece) prefix() string {
 // other examines what looks like nothing: a pickle without a protocol byte that
 // imports nothing in its first bytes, or no pickle at all.
 func (s *scanner) other(p piece) {
-	a, err := s.audit(p, 0)
+	a, err := s.audit(&view{p: p}, 0)
 	if err != nil {
 		s.fail(p, 0, err)
 		return
@@ -170,13 +171,13 @@ func (s *scanner) legacy(p piece) { s.sequence(p, legacyPickles) }
 
 // sequence examines at most most pickles from the start of p.
 func (s *scanner) sequence(p piece, most int) {
-	off := int64(0)
+	off, w := int64(0), view{p: p}
 	for n := 0; n < most && off < p.size; n++ {
 		if s.ctx.Err() != nil {
 			s.fail(p, off, s.ctx.Err())
 			return
 		}
-		a, err := s.audit(p, off)
+		a, err := s.audit(&w, off)
 		if err != nil {
 			s.fail(p, off, err)
 			return
@@ -204,15 +205,34 @@ func (s *scanner) startsAt(p piece, off int64) bool {
 // firstWindow is more than the pickle of an ordinary legacy file takes.
 const firstWindow = 64 << 10
 
+// A view is the part of a piece that is in memory.
+type view struct {
+	p   piece
+	off int64 // of b in p
+	b   []byte
+}
+
+// at returns at least n bytes from off, all there are if these are fewer.
+func (v *view) at(off, n int64) ([]byte, error) {
+	n = min(n, v.p.size-off)
+	if i := off - v.off; i >= 0 && i <= int64(len(v.b)) && int64(len(v.b))-i >= n {
+		return v.b[i:], nil
+	}
+	b, err := v.p.bytes(off, max(n, firstWindow))
+	v.off, v.b = off, b
+	return b, err
+}
+
 // audit audits the pickle at off, reading no more than a few times its length.
-func (s *scanner) audit(p piece, off int64) (*Audit, error) {
-	for window := int64(firstWindow); ; window *= 4 {
-		b, err := p.bytes(off, min(window, s.lim.Pickle))
+func (s *scanner) audit(v *view, off int64) (*Audit, error) {
+	for window := int64(1); ; window = max(firstWindow, 4*window) {
+		b, err := v.at(off, min(window, s.lim.Pickle))
 		if err != nil {
 			return nil, err
 		}
 		a := audit(b, s.lim)
-		if window < s.lim.Pickle && window < p.size-off && errors.Is(a.Err, io.ErrUnexpectedEOF) {
+		if have := int64(len(b)); have < s.lim.Pickle && have < v.p.size-off && errors.Is(a.Err, io.ErrUnexpectedEOF) {
+			window = max(window, have)
 			continue
 		}
 		return a, nil
@@ -221,7 +241,7 @@ func (s *scanner) audit(p piece, off int64) (*Audit, error) {
 
 // found adds one pickle to the report.
 func (s *scanner) found(p piece, off int64, a *Audit) {
-	s.rep.Pickles = append(s.rep.Pickles, Found{Member: p.member, Offset: off, Size: a.Size, Protocol: a.Protocol, Opcodes: a.Opcodes})
+	s.rep.found(Found{Member: p.member, Offset: off, Size: a.Size, Protocol: a.Protocol, Opcodes: a.Opcodes})
 	s.merge(a.Globals, p.member, off)
 	if a.Err != nil {
 		s.fail(p, off, a.Err)
@@ -265,7 +285,7 @@ func (s *scanner) inner(p piece, kind Container) {
 func (s *scanner) numpy(p piece) {
 	head, err := p.bytes(0, 12)
 	if err != nil || len(head) < 12 {
-		s.fail(p, 0, errors.Join(err, fmt.Errorf("%d bytes of .npy header: %w", len(head), tensor.ErrCorrupt)))
+		s.fail(p, 0, cmp.Or(err, fmt.Errorf("%d bytes of .npy header: %w", len(head), tensor.ErrCorrupt)))
 		return
 	}
 	start, n := int64(10), int64(binary.LittleEndian.Uint16(head[8:]))
@@ -317,7 +337,7 @@ func (s *scanner) tar(p piece) {
 		}
 		s.member(m)
 	}
-	s.fail(p, 0, errors.Join(s.ctx.Err(), fmt.Errorf("more than %d members: %w", s.lim.Entries, tensor.ErrTooLarge)))
+	s.fail(p, 0, cmp.Or(s.ctx.Err(), fmt.Errorf("more than %d members: %w", s.lim.Entries, tensor.ErrTooLarge)))
 }
 
 // tarRecords are the members of PyTorch's tar format that mix pickles with
@@ -330,9 +350,9 @@ var tarRecords = map[string]func(p piece, off int64, a *Audit) (int64, error){
 
 // records examines the pickles of m, the first of which is their number.
 func (s *scanner) records(m piece, between func(piece, int64, *Audit) (int64, error)) {
-	off := int64(0)
+	off, w := int64(0), view{p: m}
 	for n := 0; off < m.size; n++ {
-		a, err := s.audit(m, off)
+		a, err := s.audit(&w, off)
 		if err != nil {
 			s.fail(m, off, err)
 			return
@@ -347,7 +367,7 @@ func (s *scanner) records(m piece, between func(piece, int64, *Audit) (int64, er
 		}
 		skip, err := between(m, off, a)
 		if err != nil || skip > m.size-off {
-			s.fail(m, off, errors.Join(err, fmt.Errorf("record of %d bytes, %d remain: %w", skip, m.size-off, tensor.ErrCorrupt)))
+			s.fail(m, off, cmp.Or(err, fmt.Errorf("record of %d bytes, %d remain: %w", skip, m.size-off, tensor.ErrCorrupt)))
 			return
 		}
 		off += skip

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"path"
 	"strings"
@@ -134,9 +135,26 @@ func (s *scanner) zipMember(p piece, a *archive, m *member) {
 		s.fail(p, 0, err)
 	}
 	if err == nil || errors.Is(err, errCRC) {
+		found := s.rep.total
 		s.member(in)
+		if s.rep.total > found && m.Method == methodStored {
+			s.checksum(in, m)
+		}
 	}
 	a.drop(m)
+}
+
+// checksum compares the bytes of a member that holds pickles with the directory.
+// Those of storages are left to whoever reads them.
+func (s *scanner) checksum(p piece, m *member) {
+	sum := crc32.NewIEEE()
+	if _, err := io.Copy(sum, io.NewSectionReader(p.r, 0, p.size)); err != nil {
+		s.fail(p, 0, err)
+		return
+	}
+	if got := sum.Sum32(); m.CRC32 != 0 && got != m.CRC32 {
+		s.fail(p, 0, fmt.Errorf("bytes have checksum %08x, the directory says %08x: %w", got, m.CRC32, errCRC))
+	}
 }
 
 // pickleName reports whether a member is a pickle by its name, so that it has to
@@ -196,7 +214,7 @@ func (s *scanner) storage(p piece, kind Container) {
 	case Zip, Tar:
 		s.inner(p, kind)
 	case Pickle, Legacy:
-		if a, err := s.audit(p, 0); err != nil || a.evident(p.size) {
+		if a, err := s.audit(&view{p: p}, 0); err != nil || a.evident(p.size) {
 			s.content(p, kind)
 		}
 	}
