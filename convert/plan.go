@@ -22,13 +22,15 @@ import (
 // Options say what a source becomes. The zero value writes what the extension
 // of the destination asks for and keeps the stored types.
 type Options struct {
-	Type      string   // recipe: f32 f16 bf16; "" keeps
-	To        string   // target: gguf, ggml; "" by extension
-	Arch      string   // architecture; "" detects, "generic" keeps names and shapes
-	Root      string   // where in the checkpoint the model is, such as "ema"; "" detects, "." is the top
-	Config    string   // path of a config.json or params.json
-	Tokenizer string   // path of a tokenizer file or folder
-	Meta      []string // KEY=VALUE or KEY=TYPE:VALUE, override what smelt finds
+	Type      string           // recipe, such as f16 or Q4_K_M; "" keeps
+	To        string           // target: gguf, ggml; "" by extension
+	Arch      string           // architecture; "" detects, "generic" keeps names and shapes
+	Root      string           // where in the checkpoint the model is, such as "ema"; "" detects, "." is the top
+	Config    string           // path of a config.json or params.json
+	Tokenizer string           // path of a tokenizer file or folder
+	Meta      []string         // KEY=VALUE or KEY=TYPE:VALUE, override what smelt finds
+	Recipe    *quantize.Recipe // a recipe of one's own, instead of Type
+	Quantize  Quantization
 }
 
 // A Step makes one output tensor from one input tensor.
@@ -38,6 +40,11 @@ type Step struct {
 	To     tensor.Info // canonical name, stored type and shape
 	Offset int64       // in the output file
 	Why    string
+	// Fallback says why the type is not the one that was meant; "" if it is.
+	Fallback string
+
+	// importance is that of the columns of the matrices, one after another.
+	importance []float32
 }
 
 // A Plan is everything that is decided before a byte is written.
@@ -53,7 +60,9 @@ type Plan struct {
 	Notes   []string
 	Place   *tensor.Placement
 
-	ggml *ggmlbin.Header
+	ggml       *ggmlbin.Header
+	importance *quantize.Importance
+	unweighed  []string // tensors that it has no entry for
 }
 
 func (p *Plan) infos() []tensor.Info {
@@ -71,12 +80,12 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 		return nil, err
 	}
 	p := &Plan{Source: src}
-	var asked *quantize.Recipe
+	asked := opt.Recipe
 	var err error
 	if p.Target, err = TargetFor(dst, opt.To); err != nil {
 		return nil, err
 	}
-	if opt.Type != "" {
+	if opt.Type != "" && asked == nil {
 		if asked, err = quantize.ParseRecipe(opt.Type); err != nil {
 			return nil, err
 		}
@@ -88,7 +97,10 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 	if err != nil {
 		return nil, err
 	}
-	if err := p.addSteps(canonical); err != nil {
+	if err := p.openImportance(opt.Quantize); err != nil {
+		return nil, err
+	}
+	if err := p.addSteps(canonical, opt.Quantize); err != nil {
 		return nil, err
 	}
 	if err := p.addMeta(canonical.Model.Meta, opt); err != nil {
@@ -169,11 +181,7 @@ func (p *Plan) configs(opt Options) ([]arch.Config, error) {
 
 // addSteps chooses the stored type of every tensor; all that cannot be stored
 // are reported together.
-func (p *Plan) addSteps(r *arch.Result) error {
-	recipe := p.Recipe
-	if p.Source.Canonical && recipe.Keep || p.Arch == GenericArch {
-		recipe = recipe.WithoutRules() // bit for bit, or no runtime is known
-	}
+func (p *Plan) addSteps(r *arch.Result, how Quantization) error {
 	tensors := r.Model.Tensors()
 	if p.Arch == "whisper" && r.Model.Tensor(ggmlbin.MelFilters) == nil {
 		mel, err := melFilters(r.Model.Meta)
@@ -182,24 +190,45 @@ func (p *Plan) addSteps(r *arch.Result) error {
 		}
 		tensors = append(tensors[:len(tensors):len(tensors)], mel)
 	}
+	choices, err := p.choose(r.Model.Meta, tensors, how)
+	if err != nil {
+		return err
+	}
 	var errs []error
-	for _, t := range tensors {
-		d, why, err := p.Target.choose(recipe, t.Info)
-		if err == nil && d != t.DType {
-			_, err = quantize.NewTranscoder(d, t.DType)
-		}
+	for i, t := range tensors {
+		step, err := p.step(t, choices[i])
 		if err != nil {
 			errs = append(errs, &tensor.Error{Op: "plan", File: t.Origin.File, Tensor: t.Name, Err: err})
 			continue
 		}
-		why = strings.Join(slices.DeleteFunc([]string{r.Why[t.Name], why}, func(s string) bool { return s == "" }), "; ")
-		source := r.Sources[t.Name]
-		if source == "" {
-			source = t.Origin.Note
+		if how := r.Why[t.Name]; how != "" {
+			step.Why = how + "; " + step.Why
 		}
-		p.Steps = append(p.Steps, Step{From: t, Source: source, To: tensor.Info{Name: t.Name, DType: d, Shape: t.Shape}, Why: why})
+		if step.Source = r.Sources[t.Name]; step.Source == "" {
+			step.Source = t.Origin.Note
+		}
+		p.Steps = append(p.Steps, step)
 	}
 	return errors.Join(errs...)
+}
+
+// step returns the step that stores t as c says, if it can be carried out.
+func (p *Plan) step(t *tensor.Tensor, c quantize.Choice) (Step, error) {
+	s := Step{From: t, To: tensor.Info{Name: t.Name, DType: c.DType, Shape: t.Shape}, Why: c.Why, Fallback: c.Fallback}
+	if c.DType == t.DType {
+		return s, nil
+	}
+	if _, err := t.DType.Bytes(t.Shape); err != nil {
+		return s, err
+	}
+	if !p.Recipe.Quantizes() {
+		_, err := quantize.NewTranscoder(c.DType, t.DType)
+		return s, err
+	}
+	if _, err := quantize.NewQuantizer(c.DType, t.DType); err != nil {
+		return s, err
+	}
+	return s, p.weigh(&s, c)
 }
 
 // melFilters returns the filter bank that Whisper's features are made with:
@@ -240,6 +269,7 @@ func (p *Plan) addMeta(meta tensor.Meta, opt Options) error {
 	if p.Source.Canonical && !p.Recipe.Keep {
 		meta = meta.With(tensor.KV{Key: "general.file_type", Value: p.Recipe.FileType})
 	}
+	meta = meta.With(p.quantizationMeta()...)
 	meta = meta.With(p.Source.storeMeta()...)
 	meta, err := override(meta, opt.Meta)
 	p.Meta = meta

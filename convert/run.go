@@ -23,6 +23,9 @@ type RunOptions struct {
 	Workers       int  // 0: one per processor
 	Replace       bool // an existing destination
 	AllowOverflow bool // values that the stored type cannot hold become infinite
+	// AllowNonFinite: infinities and NaNs of a source that is quantized stay in
+	// tensors whose type can hold them. Blocks cannot.
+	AllowNonFinite bool
 	// Progress is called with the bytes of output that are done, from several
 	// goroutines at once. It may be nil.
 	Progress func(done int64)
@@ -58,8 +61,10 @@ func (e *OverflowError) Error() string {
 type Result struct {
 	Path      string
 	Size      int64
-	Also      []string   // further files that were written beside it
-	Overflows []Overflow // only with AllowOverflow
+	Also      []string    // further files that were written beside it
+	Overflows []Overflow  // only with AllowOverflow
+	NonFinite []NonFinite // only with AllowNonFinite
+	Losses    []Loss      // of each tensor that was quantized, in the order of the plan
 }
 
 // chunkElems is the unit of work in elements. A worker holds three buffers of
@@ -75,18 +80,24 @@ type item struct {
 	lo, hi int64
 }
 
-// items cuts the plan into units of work.
+// items cuts the plan into units of work. They depend on the plan alone.
 func (p *Plan) items() []item {
 	var out []item
 	for i, s := range p.Steps {
 		n, _ := s.To.Shape.Elems() // New has checked it
-		unit := int64(chunkElems)
-		if s.To.DType == s.From.DType {
+		within, unit := n, int64(chunkElems)
+		switch {
+		case s.importance != nil: // rows of one matrix
+			row := int64(s.To.Shape.Row())
+			within, unit = n*row/int64(len(s.importance)), max(chunkElems/row, 1)*row
+		case s.To.DType == s.From.DType && !p.measures(&s):
 			l, _ := s.To.DType.Layout()
 			unit = int64(chunkCopy / l.Bytes * l.Elems)
 		}
-		for lo := int64(0); lo < n; lo += unit {
-			out = append(out, item{i, lo, min(lo+unit, n)})
+		for start := int64(0); start < n; start += within {
+			for lo := start; lo < start+within; lo += unit {
+				out = append(out, item{i, lo, min(lo+unit, start+within)})
+			}
 		}
 	}
 	return out
@@ -102,13 +113,16 @@ func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, er
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, sink: s, progress: opt.Progress, overflows: map[int]Overflow{}}
+	r := &run{plan: p, sink: s, progress: opt.Progress, items: p.items(), overflows: map[int]Overflow{}}
+	if p.Recipe.Quantizes() {
+		r.measures = make([]quantize.Measure, len(r.items))
+	}
 	if err := r.all(ctx, opt.workers()); err != nil {
 		return nil, errors.Join(err, s.abort())
 	}
-	found := r.found()
-	if len(found) > 0 && !opt.AllowOverflow {
-		return nil, errors.Join(&OverflowError{found}, s.abort())
+	found, odd := r.found(), r.nonFinite()
+	if err := r.refused(found, odd, opt); err != nil {
+		return nil, errors.Join(err, s.abort())
 	}
 	if err := r.check(); err != nil {
 		return nil, errors.Join(err, s.abort())
@@ -117,7 +131,7 @@ func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, er
 		return nil, err
 	}
 	also, err := p.Source.writeCompanions(dst, opt.replacement())
-	return &Result{Path: dst, Size: p.Place.Size, Also: also, Overflows: found}, err
+	return &Result{Path: dst, Size: p.Place.Size, Also: also, Overflows: found, NonFinite: odd, Losses: r.losses()}, err
 }
 
 // A run is one execution of a plan.
@@ -126,6 +140,8 @@ type run struct {
 	sink     *sink
 	done     atomic.Int64
 	progress func(int64)
+	items    []item
+	measures []quantize.Measure // of each item; nil if the plan does not quantize
 
 	mu        sync.Mutex
 	overflows map[int]Overflow // by step
@@ -140,7 +156,7 @@ func (r *run) all(ctx context.Context, workers int) error {
 		}
 		r.advance(int64(len(piece.Bytes)))
 	}
-	items := r.plan.items()
+	items := r.items
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for range min(workers, max(len(items), 1)) {
@@ -153,7 +169,7 @@ func (r *run) all(ctx context.Context, workers int) error {
 				if ahead := i + int64(workers); ahead < int64(len(items)) {
 					r.readAhead(items[ahead])
 				}
-				if err := w.do(items[i]); err != nil {
+				if err := w.do(int(i)); err != nil {
 					return err
 				}
 			}
@@ -202,6 +218,7 @@ type worker struct {
 	run      *run
 	src, dst []byte
 	scratch  []float32
+	quantize quantize.Scratch
 }
 
 // bytes returns where the elements of an item are in a tensor of type d.
@@ -219,8 +236,9 @@ func (r *run) readAhead(it item) {
 	}
 }
 
-// do writes one unit of work.
-func (w *worker) do(it item) error {
+// do writes unit i of the work.
+func (w *worker) do(i int) error {
+	it := w.run.items[i]
 	s := &w.run.plan.Steps[it.step]
 	srcOff, srcLen := it.bytes(s.From.DType)
 	dstOff, dstLen := it.bytes(s.To.DType)
@@ -229,6 +247,9 @@ func (w *worker) do(it item) error {
 		startWriting(w.run.sink.f, dstOff, dstLen)
 		w.run.advance(dstLen)
 	}()
+	if w.run.plan.measures(s) {
+		return w.pack(i, srcOff, srcLen, dstOff, dstLen)
+	}
 	if s.From.DType == s.To.DType {
 		return w.copy(s, srcOff, dstOff, srcLen)
 	}
@@ -309,22 +330,52 @@ func (r *run) overflow(it item, src []byte, n int) {
 }
 
 // firstLost returns the index and value of the first element of src that does
-// not fit the step's stored type.
+// not fit the step's stored type; of a block, its largest.
 func firstLost(src []byte, s *Step) (index int64, value float64) {
-	l, _ := s.From.DType.Layout()
-	to, _ := s.To.DType.Layout()
-	transcode, err := quantize.NewTranscoder(s.To.DType, s.From.DType)
+	q, err := quantize.NewQuantizer(s.To.DType, s.From.DType)
 	if err != nil {
 		return 0, math.NaN()
 	}
-	one, scratch := make([]byte, to.Bytes), make([]float32, 1)
-	for i := range len(src) / l.Bytes {
-		elem := src[i*l.Bytes : (i+1)*l.Bytes]
-		if transcode(one, elem, scratch) > 0 {
-			return int64(i), quantize.Number(s.From.DType, elem)
+	from, _ := s.From.DType.Layout()
+	to, _ := s.To.DType.Layout()
+	unit := max(from.Elems, to.Elems) // one is a multiple of the other
+	srcLen := unit / from.Elems * from.Bytes
+	out, scratch := make([]byte, unit/to.Elems*to.Bytes), &quantize.Scratch{}
+	lost := src
+	for i := 0; i < len(src); i += srcLen {
+		if q.Quantize(out, src[i:i+srcLen], nil, scratch).Overflows > 0 {
+			index, lost = int64(i/srcLen*unit), src[i:i+srcLen]
+			break
 		}
 	}
-	return 0, math.NaN()
+	at, value := largest(lost, s.From.DType)
+	return index + at, value
+}
+
+// largest returns the finite element of the greatest magnitude.
+func largest(b []byte, d tensor.DType) (index int64, value float64) {
+	l, _ := d.Layout()
+	if l.Elems == 1 {
+		for i := range len(b) / l.Bytes {
+			v := quantize.Number(d, b[i*l.Bytes:(i+1)*l.Bytes])
+			if !math.IsInf(v, 0) && math.Abs(v) > math.Abs(value) {
+				index, value = int64(i), v
+			}
+		}
+		return index, value
+	}
+	c, err := quantize.CodecOf(d)
+	if err != nil {
+		return 0, math.NaN()
+	}
+	x := make([]float32, len(b)/l.Bytes*l.Elems)
+	c.Decode(x, b)
+	for i, v := range x {
+		if v-v == 0 && math.Abs(float64(v)) > math.Abs(value) {
+			index, value = int64(i), float64(v)
+		}
+	}
+	return index, value
 }
 
 // String lists the steps, one a line, for a person who wants to know what will
@@ -332,7 +383,7 @@ func firstLost(src []byte, s *Step) (index int64, value float64) {
 func (p *Plan) String() string {
 	var b strings.Builder
 	for _, s := range p.Steps {
-		fmt.Fprintf(&b, "%s → %s %v %v → %v at %d: %s\n", s.Source, s.To.Name, s.To.Shape, s.From.DType, s.To.DType, s.Offset, s.Why)
+		fmt.Fprintf(&b, "%s → %s %v %v → %v at %d: %s\n", s.Source, s.To.Name, s.To.Shape, s.From.DType, s.To.DType, s.Offset, s.Reason())
 	}
 	for _, d := range p.Dropped {
 		fmt.Fprintf(&b, "%s dropped: %s\n", d.Name, d.Why)

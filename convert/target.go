@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -21,8 +22,8 @@ type Target struct {
 	// recipe returns the recipe to use where none is asked, and refuses one
 	// that no runtime of the format could run.
 	recipe func(src *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, error)
-	// choose returns the stored type of a tensor.
-	choose func(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error)
+	// choose returns the stored type of each tensor.
+	choose func(r *quantize.Recipe, facts quantize.Facts, infos []tensor.Info, mix quantize.Mix) ([]quantize.Choice, error)
 	// arrange fits a plan to the format before its places are fixed.
 	arrange func(p *Plan) error
 	place   func(p *Plan) (*tensor.Placement, error)
@@ -35,7 +36,7 @@ var targets = []Target{
 	{
 		Name: "gguf", Exts: []string{".gguf"},
 		recipe:  func(_ *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, error) { return orKeep(asked) },
-		choose:  func(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error) { return r.Choose(info) },
+		choose:  (*quantize.Recipe).ChooseAll,
 		arrange: func(*Plan) error { return nil },
 		place:   func(p *Plan) (*tensor.Placement, error) { return gguf.Place(p.Meta, p.infos()) },
 		check: func(p *Plan, r io.ReaderAt, size int64) error {
@@ -107,15 +108,37 @@ func ggmlRecipe(src *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, er
 }
 
 // chooseGGML follows what whisper.cpp's loader demands of each tensor.
-func chooseGGML(r *quantize.Recipe, info tensor.Info) (tensor.DType, string, error) {
-	if info.Name == ggmlbin.MelFilters {
-		return tensor.F32, "goes into the header", nil
+func chooseGGML(r *quantize.Recipe, _ quantize.Facts, infos []tensor.Info, mix quantize.Mix) ([]quantize.Choice, error) {
+	choices := make([]quantize.Choice, len(infos))
+	var errs []error
+	for i, info := range infos {
+		c, err := ggmlChoice(r, info, mix)
+		choices[i] = c
+		errs = append(errs, err)
 	}
-	if l, _ := info.DType.Layout(); r.Keep || l.Kind != tensor.Float {
-		return info.DType, "kept as it is", nil
+	return choices, errors.Join(errs...)
+}
+
+func ggmlChoice(r *quantize.Recipe, info tensor.Info, mix quantize.Mix) (quantize.Choice, error) {
+	if info.Name == ggmlbin.MelFilters {
+		return quantize.Choice{DType: tensor.F32, Why: "goes into the header"}, nil
+	}
+	l, _ := info.DType.Layout()
+	if r.Keep || l.Kind != tensor.Float && l.Kind != tensor.Block {
+		return quantize.Choice{DType: info.DType, Why: "kept as it is"}, nil
 	}
 	d, why := ggmlbin.TypeOf(info, r.Default)
-	return d, why, nil
+	if why == "" && r.Quantizes() {
+		why = "whisper.cpp wants one type for all matrices"
+	}
+	if l.Kind == tensor.Block && d != info.DType && !mix.Requantize {
+		return quantize.Choice{DType: info.DType, Why: "kept as it is"}, &quantize.RequantizeError{Tensors: []string{info.Name}}
+	}
+	if to, _ := d.Layout(); info.Shape.Row()%to.Elems != 0 {
+		return quantize.Choice{DType: d}, &tensor.Error{Op: "recipe", Tensor: info.Name, Err: fmt.Errorf("rows of %d are not whole blocks of %d, which %v needs, and whisper.cpp wants one type for all matrices; use a type of smaller blocks, such as Q5_0 or Q8_0: %w",
+			info.Shape.Row(), to.Elems, d, tensor.ErrUnsupported)}
+	}
+	return quantize.Choice{DType: d, Why: why}, nil
 }
 
 // arrangeGGML makes the header of a ggml .bin: the filter bank leaves the

@@ -238,22 +238,21 @@ func TestFeedForwardOutsideTheLayersIsAnError(t *testing.T) {
 
 func TestFactsComeFromMetadata(t *testing.T) {
 	kv := func(k string, v any) tensor.KV { return tensor.KV{Key: k, Value: v} }
-	arch := kv("general.architecture", "llama")
 	for _, c := range []struct {
 		name string
 		kvs  []tensor.KV
 		want Facts
 	}{
-		{"all", []tensor.KV{arch, kv("llama.block_count", uint32(4)), kv("llama.attention.head_count", uint32(8)), kv("llama.attention.head_count_kv", uint32(2)), kv("llama.expert_count", uint32(3))}, Facts{"llama", 4, 8, 2, 3}},
-		{"no heads of keys", []tensor.KV{arch, kv("llama.attention.head_count", uint32(8))}, Facts{"llama", 0, 8, 8, 0}},
-		{"a list", []tensor.KV{arch, kv("llama.attention.head_count", []int32{6, 7}), kv("llama.attention.head_count_kv", []int32{0, 1})}, Facts{"llama", 0, 6, 0, 0}},
+		{"all", []tensor.KV{kv("llama.block_count", uint32(4)), kv("llama.attention.head_count", uint32(8)), kv("llama.attention.head_count_kv", uint32(2)), kv("llama.expert_count", uint32(3))}, Facts{"llama", 4, 8, 2, 3}},
+		{"no heads of keys", []tensor.KV{kv("llama.attention.head_count", uint32(8))}, Facts{"llama", 0, 8, 8, 0}},
+		{"a list", []tensor.KV{kv("llama.attention.head_count", []int32{6, 7}), kv("llama.attention.head_count_kv", []int32{0, 1})}, Facts{"llama", 0, 6, 0, 0}},
 	} {
-		if got, err := FactsOf(tensor.NewMeta(c.kvs...)); got != c.want || err != nil {
+		if got, err := FactsOf("llama", tensor.NewMeta(c.kvs...)); got != c.want || err != nil {
 			t.Errorf("%s: %+v (%v), want %+v", c.name, got, err, c.want)
 		}
 	}
 	for _, v := range []any{"8", int32(-1), uint64(1 << 40), []string{"a"}, 1.5} {
-		if _, err := FactsOf(tensor.NewMeta(arch, kv("llama.block_count", v))); !errors.Is(err, tensor.ErrCorrupt) {
+		if _, err := FactsOf("llama", tensor.NewMeta(kv("llama.block_count", v))); !errors.Is(err, tensor.ErrCorrupt) {
 			t.Errorf("block_count %v: %v, want ErrCorrupt", v, err)
 		}
 	}

@@ -16,10 +16,10 @@ type Facts struct {
 	Experts int
 }
 
-// FactsOf reads the facts from the metadata of a GGUF, and fails if a count in
-// it is none.
-func FactsOf(meta tensor.Meta) (Facts, error) {
-	f := Facts{Arch: meta.Text("general.architecture")}
+// FactsOf reads the facts about a model of arch from the metadata of a GGUF. It
+// fails if a count in it is none.
+func FactsOf(arch string, meta tensor.Meta) (Facts, error) {
+	f := Facts{Arch: arch}
 	for _, k := range []struct {
 		key string
 		to  *int
