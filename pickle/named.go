@@ -155,7 +155,7 @@ func (w *walk) tensor(name string, a *array, notes ...string) error {
 	if len(w.tensors) >= w.r.lim.Tensors {
 		return w.fail(name, fmt.Errorf("more than %d tensors: %w", w.r.lim.Tensors, tensor.ErrTooLarge))
 	}
-	if err := w.r.take(tensorBytes + int64(len(name))); err != nil {
+	if err := w.r.take(tensorBytes + nameCopies*int64(len(name))); err != nil {
 		return w.fail(name, err)
 	}
 	if first, tied := w.tie(name, a); tied {
@@ -171,8 +171,13 @@ func (w *walk) tensor(name string, a *array, notes ...string) error {
 	return nil
 }
 
-// tensorBytes is what a named tensor takes in memory, about.
-const tensorBytes = 300
+// tensorBytes is what a named tensor takes in memory, about, without its name;
+// nameCopies is how often a name is held: by the tensor, the index, and twice by
+// what is said of a tied tensor.
+const (
+	tensorBytes = 300
+	nameCopies  = 4
+)
 
 // unique returns name, or name#2 if it is taken: {"a": {"b": x}, "a.b": y} has
 // two tensors of one dotted name.

@@ -141,7 +141,7 @@ func (a *archive) findDirectory() (directory, error) {
 	}
 	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
 	if at < 0 {
-		return directory{}, a.fail("", 0, tensor.ErrCorrupt, "no end of central directory in the last %d bytes: the file is cut off or is no zip archive", len(tail))
+		return directory{}, a.fail("", a.size, tensor.ErrCorrupt, "no end of central directory in the last %d bytes: the file is cut off or is no zip archive", len(tail))
 	}
 	off := a.size - int64(len(tail)) + int64(at)
 	if !endsFile(tail, at) {

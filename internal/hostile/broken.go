@@ -8,7 +8,7 @@ import (
 // broken are pickles that no pickler writes: what is wrong is in the stream.
 func broken() []Case {
 	cases := []Case{
-		{Name: "reduce_then_garbage.pkl", What: "runs a program, then breaks: Python has run it by then", Make: text(proto(2) + runs + "\xff\xff"), Scan: "dangerous", Read: Refused},
+		{Name: "reduce_then_garbage.pkl", What: "runs a program, then breaks: Python has run it by then", Make: text(proto(2) + runs + "\xff\xff"), Scan: "dangerous", Read: Danger},
 		refused("no_stop", "ends without STOP", proto(2)+num(1)),
 		refused("empty_stack", "STOP without a value", proto(2)+"."),
 		refused("unknown_opcode", "a byte that is no instruction", proto(2)+num(1)+"\xf0."),
@@ -25,7 +25,7 @@ func broken() []Case {
 		refused("frame_nested", "a frame in a frame", proto(4)+"\x95"+le64(11)+"\x95"+le64(1)+"N."),
 		refused("frame_straddled", "a string that crosses the end of its frame", proto(4)+"\x95"+le64(3)+short("hello")+"."),
 		refused("frame_cuts_operand", "a frame that ends inside an operand", proto(4)+"\x95"+le64(2)+"J"+le32(1)+"."),
-		{Name: "frame_hides_call.pkl", What: "a frame boundary at which two unpicklers part, in front of os.system", Make: text(proto(4) + "\x95" + le64(4) + short("abc") + "0" + runs + "."), Scan: "dangerous", Read: Refused},
+		{Name: "frame_hides_call.pkl", What: "a frame boundary at which two unpicklers part, in front of os.system", Make: text(proto(4) + "\x95" + le64(4) + short("abc") + "0" + runs + "."), Scan: "dangerous", Read: Danger},
 		refused("stop_inside_frame", "STOP with bytes of the frame behind it", proto(4)+"\x95"+le64(10)+"N."+"\x00\x00\x00\x00\x00\x00\x00\x00"),
 		refused("setitems_odd", "SETITEMS of a key without a value", proto(2)+"}("+str("a")+num(1)+str("b")+"u."),
 		refused("dict_odd", "DICT of a key without a value", "("+str("a")+"d."),
