@@ -58,68 +58,75 @@ type rule struct {
 }
 
 // rules is the one table of kinds, besides the builders. The longest name that
-// fits decides. The dangerous ones are the standard library's and the
-// ecosystem's ways to run, load, reach or reflect; the harmless ones are what
-// checkpoints of common training frameworks refer to.
+// fits decides. The dangerous ones are the ways of the standard library and of
+// common packages to run, load, reach or reflect; the harmless ones are what
+// checkpoints of common training frameworks refer to. What may be either, such
+// as functools.partial, is left unknown: whatever it is applied to is listed.
 var rules = []rule{
 	{Dangerous, "runs programs", `
-		os.* posix.* nt.* subprocess.* _posixsubprocess.* _winapi.* pty.* commands.* popen2.* webbrowser.* antigravity.*
-		pexpect.* sh.* plumbum.* fabric.* invoke.* paramiko.* platform.popen uuid.* _osx_support.* _aix_support.* _pyrepl.*
-		imaplib.* torch.utils.collect_env.* torch._inductor.* mlflow.* distutils.* setuptools.* pkg_resources.* ensurepip.*
-		pip.* venv.* test.* multiprocessing.* torch.multiprocessing.* concurrent.* torch.distributed.rpc.* torch.utils.cpp_extension.*
-		numpy.distutils.* numpy.testing.* torch.distributed.run.* torch.distributed.launch.* torch.distributed.elastic.* nturl2path.*`},
+		os.* posix.* nt.* subprocess.* _posixsubprocess.* _winapi.* pty.* commands.* popen2.* webbrowser.* antigravity.* platform.*
+		uuid.* imaplib.* _osx_support.* _aix_support.* _pyrepl.* distutils.* setuptools.* pkg_resources.* ensurepip.* pip.* venv.* test.*
+		multiprocessing.* concurrent.* pexpect.* sh.* plumbum.* fabric.* invoke.* paramiko.* mlflow.projects.*
+		numpy.distutils.* torch.multiprocessing.* torch._inductor.* torch.utils.collect_env.* torch.utils.cpp_extension.* torch.utils.hipify.*
+		torch.distributed.rpc.* torch.distributed.run.* torch.distributed.launch.* torch.distributed.elastic.*`},
 	{Dangerous, "runs Python code that it is given", `
-		builtins.eval builtins.exec builtins.execfile builtins.compile builtins.__import__ builtins.apply builtins.breakpoint
-		code.* codeop.* runpy.* timeit.* cProfile.* profile.* pstats.* trace.* bdb.* pdb.* doctest.* pydoc.* idlelib.* lib2to3.*
-		importlib.* imp.* pkgutil.* zipimport.* zipapp.* py_compile.* compileall.* site.* rlcompleter.* cgi.* cgitb.* unittest.*
-		tkinter.* turtle.* turtledemo.* sqlite3.* IPython.* ptpython.* numpy.f2py.* pandas.eval pandas.core.computation.*
-		numexpr.* sympy.* torch.utils.bottleneck.* torch._dynamo.* torch.fx.* torch.jit.* torch.package.* torch.hub.* torch.ops.* torch._ops.*
-		torch.classes.* torch.testing.* torch.utils.* torch.onnx.* torch._C.* torch._numpy.* torch.sparse.semi_structured.*
-		transformers.utils.* transformers.dynamic_module_utils.* huggingface_hub.* ultralytics.utils.checks.* ultralytics.utils.downloads.*
-		pytest.* _pytest.* nose.* dataclasses.make_dataclass collections.namedtuple enum.Enum._convert_ typing.get_type_hints
-		ast.* symtable.* string.Formatter string.Template jinja2.* mako.* yaml.* ruamel.* hydra.* omegaconf.resolvers.* fire.* click.*`},
+		builtins.eval builtins.exec builtins.execfile builtins.compile builtins.__import__ builtins.apply builtins.breakpoint builtins.__build_class__
+		code.* codeop.* runpy.* timeit.* cProfile.* profile.* pstats.* trace.* bdb.* pdb.* doctest.* pydoc.* idlelib.* lib2to3.* rlcompleter.*
+		importlib.* imp.* pkgutil.* zipimport.* zipapp.* py_compile.* compileall.* site.* cgi.* cgitb.* unittest.* pytest.* _pytest.* nose.*
+		tkinter.* turtle.* turtledemo.* sqlite3.* IPython.* ptpython.* ast.* dataclasses.make_dataclass enum.Enum._convert_ typing.get_type_hints
+		numpy.f2py.* numpy.testing.* pandas.eval pandas.core.computation.* numexpr.* sympy.sympify sympy.parsing.* jinja2.* mako.* yaml.* ruamel.*
+		torch.utils.bottleneck.* torch.utils.benchmark.* torch._dynamo.* torch.fx.* torch.jit.* torch.package.* torch.hub.* torch.ops.* torch._ops.* torch.testing.*
+		transformers.dynamic_module_utils.* transformers.utils.hub.* transformers.utils.import_utils.* huggingface_hub.*`},
 	{Dangerous, "loads another pickle or module", `
-		pickle.* _pickle.* pickletools.* dill.* cloudpickle.* joblib.* shelve.* marshal.* jsonpickle.* klepto.* pandas.read_pickle
-		pandas.io.* pandas.compat.* torch.load torch.serialization.load torch.serialization._load torch.serialization._legacy_load
-		torch.jit.load numpy.load numpy.lib.* numpy.core.records.* numpy.core.memmap.* numpy.memmap numpy.fromfile numpy.loadtxt numpy.genfromtxt
-		numpy.ctypeslib.* scipy.io.* sklearn.externals.* torch.utils.data.datapipes.* torch.utils._config_module.*
-		copyreg.__reduce_ex__ copyreg.add_extension copyreg.remove_extension copyreg.pickle`},
+		pickle.* _pickle.* dill.* cloudpickle.* joblib.* shelve.* marshal.* jsonpickle.* klepto.* pandas.read_pickle pandas.io.*
+		torch.load torch.serialization.load torch.serialization._load torch.serialization._legacy_load torch.utils.model_zoo.*
+		torch.utils._config_module.* torch.utils.data.datapipes.* torch.utils.show_pickle.*
+		numpy.load numpy.memmap numpy.fromfile numpy.loadtxt numpy.genfromtxt numpy.lib.npyio.* numpy.lib._npyio_impl.* numpy.lib.format.* numpy.lib._datasource.* numpy.ctypeslib.*
+		scipy.io.* sklearn.externals.* copyreg.*`},
 	{Dangerous, "reaches memory or calls native code", `
-		ctypes.* _ctypes.* cffi.* _cffi_backend.* mmap.* gc.* faulthandler.* resource.* _testcapi.* _xxsubinterpreters.* _interpreters.* cupy.RawKernel numba.* llvmlite.* pycuda.* triton.*`},
+		ctypes.* _ctypes.* cffi.* _cffi_backend.* mmap.* gc.* faulthandler.* resource.* _testcapi.* _xxsubinterpreters.* _interpreters.* cupy.RawKernel cupy.RawModule llvmlite.* pycuda.*`},
 	{Dangerous, "reaches the network", `
 		socket.* _socket.* ssl.* _ssl.* http.* httplib.* urllib.* urllib2.* urllib3.* requests.* aiohttp.* httpx.* ftplib.* smtplib.* smtpd.*
 		poplib.* nntplib.* telnetlib.* xmlrpc.* xmlrpclib.* socketserver.* SocketServer.* asyncore.* asynchat.* asyncio.* _asyncio.* select.* selectors.*
-		wsgiref.* BaseHTTPServer.* SimpleHTTPServer.* cookielib.* boto3.* botocore.* fsspec.* s3fs.* gcsfs.* websocket.* websockets.* dns.* tornado.* twisted.*`},
+		wsgiref.* BaseHTTPServer.* SimpleHTTPServer.* cookielib.* boto3.* botocore.* s3fs.* gcsfs.* websocket.* websockets.*
+		ultralytics.utils.checks.* ultralytics.utils.downloads.*`},
 	{Dangerous, "reads or writes files", `
-		builtins.open builtins.file builtins.input builtins.raw_input io.* _io.* _pyio.* codecs.open codecs.* shutil.* tempfile.* fileinput.* linecache.* glob.*
-		pathlib.Path zipfile.* tarfile.* gzip.* bz2.* lzma.* logging.* dbm.* dumbdbm.* mailbox.* netrc.* configparser.* csv.* torch.save numpy.save numpy.savetxt
-		numpy.savez numpy.ndarray.tofile pandas.read_csv pandas.read_table pandas.read_json pandas.read_html pandas.read_xml pandas.read_sql filecmp.* fcntl.* msvcrt.* winreg.* _winreg.* syslog.* termios.* tty.*
-		sysconfig.* getpass.* readline.* curses.* crypt.* pwd.* grp.* spwd.* nis.*`},
+		builtins.open builtins.file builtins.input builtins.raw_input io.* _io.* _pyio.* codecs.* shutil.* tempfile.* fileinput.* linecache.* glob.*
+		pathlib.Path zipfile.* tarfile.* gzip.* bz2.* lzma.* logging.* dbm.* dumbdbm.* mailbox.* netrc.* configparser.* filecmp.* fcntl.* msvcrt.* winreg.* _winreg.*
+		syslog.* termios.* tty.* sysconfig.* getpass.* readline.* curses.* pwd.* grp.* spwd.* nturl2path.*
+		torch.save torch.serialization.save numpy.save numpy.savetxt numpy.savez numpy.savez_compressed
+		pandas.read_csv pandas.read_table pandas.read_json pandas.read_html pandas.read_xml pandas.read_sql pandas.read_excel pandas.read_parquet`},
 	{Dangerous, "finds or makes arbitrary objects, so that harmless names add up to harmful ones", `
-		builtins.getattr builtins.setattr builtins.delattr builtins.hasattr builtins.globals builtins.locals builtins.vars builtins.dir builtins.type
-		builtins.map builtins.filter builtins.reduce builtins.iter builtins.next builtins.memoryview builtins.super builtins.property builtins.__build_class__ builtins.classmethod builtins.staticmethod
-		builtins.print builtins.exit builtins.quit builtins.help builtins.callable builtins.id builtins.sorted builtins.any builtins.all builtins.sum builtins.min builtins.max builtins.zip builtins.enumerate
-		operator.* _operator.* functools.* _functools.* itertools.* inspect.* types.* new.* sys.* weakref.* _weakref.* contextlib.* atexit.* signal.* _signal.* threading.* _thread.* thread.* sched.* queue.*
-		abc.* _abc.* warnings.* traceback.* tracemalloc.* dis.* opcode.* symbol.* token.* tokenize.* contextvars.* __main__.__builtins__ bisect.* heapq.* wrapt.* decorator.* toolz.* cytoolz.* six.* future.* attr._make.* torch._utils_internal.* torch._jit_internal.* torch._namedtensor_internals.* torch.overrides.*
-		numpy.vectorize numpy.frompyfunc numpy.apply_along_axis numpy.apply_over_axes numpy.piecewise numpy.fromfunction numpy.core.fromnumeric.* numpy.size numpy.ndarray.dump numpy.ndarray.setfield`},
+		builtins.getattr builtins.setattr builtins.delattr builtins.hasattr builtins.globals builtins.locals builtins.vars builtins.dir
+		builtins.map builtins.filter builtins.reduce builtins.memoryview builtins.exit builtins.quit builtins.help builtins.super
+		operator.attrgetter operator.itemgetter operator.methodcaller operator.call _operator.attrgetter _operator.itemgetter _operator.methodcaller _operator.call
+		functools.reduce functools.partialmethod functools.cached_property functools.singledispatch _functools.reduce itertools.starmap
+		inspect.* types.* new.* sys.* contextlib.* atexit.* signal.* _signal.* threading.* _thread.* thread.* sched.* __main__.__builtins__ __main__.__loader__
+		torch._utils_internal.* torch._jit_internal.* torch.overrides.*
+		numpy.vectorize numpy.frompyfunc numpy.apply_along_axis numpy.apply_over_axes numpy.piecewise numpy.fromfunction`},
 
 	{Harmless, "a value of the standard library", `
 		pathlib.PosixPath pathlib.WindowsPath pathlib.PurePosixPath pathlib.PureWindowsPath pathlib.PurePath pathlib._local.PosixPath pathlib._local.WindowsPath
-		argparse.Namespace types.SimpleNamespace datetime.datetime datetime.date datetime.time datetime.timedelta datetime.timezone datetime.tzinfo
-		uuid.UUID uuid.SafeUUID decimal.Decimal fractions.Fraction array._array_reconstructor array.array random.Random collections.UserDict.UserDict
-		collections.deque collections.ChainMap builtins.NotImplemented builtins.Ellipsis builtins.NoneType types.NoneType zoneinfo.ZoneInfo._unpickle zoneinfo.ZoneInfo
-		copyreg.__newobj__ copyreg.__newobj_ex__ copyreg._reconstructor logging.Logger logging.getLogger string.ascii_letters`},
+		argparse.Namespace types.SimpleNamespace types.NoneType datetime.datetime datetime.date datetime.time datetime.timedelta datetime.timezone
+		uuid.UUID uuid.SafeUUID decimal.Decimal fractions.Fraction array._array_reconstructor array.array random.Random itertools.count
+		collections.deque collections.ChainMap builtins.NotImplemented builtins.Ellipsis builtins.NoneType zoneinfo.ZoneInfo zoneinfo.ZoneInfo._unpickle
+		copyreg.__newobj__ copyreg.__newobj_ex__ copyreg._reconstructor logging.Logger logging.getLogger`},
 	{Harmless, "a PyTorch class", `
-		torch.nn.* torch.optim.* torch.Generator torch.dtype torch.layout torch.memory_format torch.finfo torch.iinfo torch.Module torch._C.Generator torch._C._TensorMeta
-		torch.amp.grad_scaler.GradScaler torch.cuda.amp.grad_scaler.GradScaler torch.distributions.* torch.ao.quantization.* torch.ao.nn.* torch.quantization.*
-		torch.distributed.checkpoint.* torch.distributed._shard.* torch.distributed._tensor.* torch.distributed.tensor.* torch.distributed.device_mesh.DeviceMesh torch.distributed.fsdp.*
-		torch._utils._rebuild_wrapper_subclass torch.storage.TypedStorage torch.storage._TypedStorage torch.autograd.* torch.utils.data.dataset.TensorDataset torch.utils.data.dataset.Subset torch.utils.data.dataloader.DataLoader
-		torchvision.models.* torchvision.ops.* torchvision.transforms.* torchaudio.models.* torchmetrics.* torch_geometric.nn.* torch_geometric.data.* torch.utils.hooks.RemovableHandle torch.utils.hooks.BackwardHook __torch__.*`},
-	{Harmless, "a NumPy value", `numpy.random.* numpy.float64 numpy.float32 numpy.float16 numpy.int64 numpy.int32 numpy.int16 numpy.int8 numpy.uint8 numpy.uint16 numpy.uint32 numpy.uint64 numpy.bool_ numpy.bool numpy.str_ numpy.datetime64 numpy.timedelta64 numpy.complex64 numpy.complex128 numpy.ma.core._mareconstruct numpy.ma.core.MaskedArray numpy.matrix numpy.matrixlib.defmatrix.matrix`},
+		torch.nn.* torch.optim.* torch.autograd.* torch.distributions.* torch.ao.quantization.* torch.ao.nn.* torch.quantization.* torch.Generator torch.dtype torch.layout torch.memory_format
+		torch.finfo torch.iinfo torch.storage.TypedStorage torch.storage._TypedStorage torch.amp.* torch.cuda.amp.* torch.utils.data.* torch.utils.hooks.* torch.utils.checkpoint.*
+		torch.distributed.checkpoint.* torch.distributed._shard.* torch.distributed._tensor.* torch.distributed.tensor.* torch.distributed.device_mesh.* torch.distributed.fsdp.*
+		torchvision.models.* torchvision.ops.* torchvision.transforms.* torchaudio.models.* torchmetrics.* torch_geometric.nn.* torch_geometric.data.* __torch__.*`},
+	{Harmless, "a NumPy value", `
+		numpy.float64 numpy.float32 numpy.float16 numpy.int64 numpy.int32 numpy.int16 numpy.int8 numpy.uint8 numpy.uint16 numpy.uint32 numpy.uint64
+		numpy.bool_ numpy.bool numpy.str_ numpy.bytes_ numpy.void numpy.datetime64 numpy.timedelta64 numpy.complex64 numpy.complex128 numpy.matrix
+		numpy.ma.core._mareconstruct numpy.ma.core.MaskedArray numpy.matrixlib.defmatrix.matrix numpy.core.records.recarray numpy.rec.recarray
+		numpy.random._pickle.__randomstate_ctor numpy.random._pickle.__generator_ctor numpy.random._pickle.__bit_generator_ctor
+		numpy.random._mt19937.MT19937 numpy.random._pcg64.PCG64 numpy.random.bit_generator.SeedSequence`},
 	{Harmless, "a class of a training framework", `
-		omegaconf.* pytorch_lightning.* lightning.* lightning_fabric.* lightning_utilities.* transformers.* tokenizers.* ultralytics.nn.* ultralytics.utils.IterableSimpleNamespace ultralytics.utils.loss.* ultralytics.yolo.* ultralytics.engine.*
-		models.yolo.* models.common.* models.experimental.* timm.* fairseq.* fairseq2.* apex.* megatron.* deepspeed.* accelerate.* peft.* diffusers.* sentence_transformers.* speechbrain.* nemo.* espnet.* espnet2.* mmengine.* mmcv.* mmdet.* detectron2.* monai.* open_clip.* clip.* whisper.*
-		sklearn.preprocessing.* ema_pytorch.* easydict.EasyDict addict.addict.Dict yacs.config.CfgNode ml_collections.config_dict.config_dict.ConfigDict wandb.sdk.wandb_config.Config segmentation_models_pytorch.* efficientnet_pytorch.* pytorch3d.* gpytorch.* botorch.* stable_baselines3.* gym.spaces.* gymnasium.spaces.*`},
+		omegaconf.* pytorch_lightning.* lightning.* lightning_fabric.* lightning_utilities.* transformers.* tokenizers.* ultralytics.nn.* ultralytics.engine.* ultralytics.yolo.*
+		ultralytics.utils.IterableSimpleNamespace ultralytics.utils.loss.* models.yolo.* models.common.* models.experimental.* timm.* fairseq.* fairseq2.* apex.* megatron.*
+		deepspeed.* accelerate.* peft.* diffusers.* sentence_transformers.* speechbrain.* nemo.* espnet.* espnet2.* mmengine.* mmcv.* mmdet.* detectron2.* monai.* open_clip.* clip.* whisper.*
+		sklearn.preprocessing.* easydict.EasyDict addict.addict.Dict yacs.config.CfgNode ml_collections.config_dict.config_dict.ConfigDict segmentation_models_pytorch.* efficientnet_pytorch.*`},
 	{Harmless, "a class of the program that wrote the file", `__main__.*`},
 }
 

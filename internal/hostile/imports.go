@@ -150,7 +150,6 @@ torch load
 torch.serialization load
 operator attrgetter
 _operator methodcaller
-functools partial
 functools reduce
 types CodeType
 types FunctionType
