@@ -63,6 +63,7 @@ type Plan struct {
 	ggml       *ggmlbin.Header
 	importance *quantize.Importance
 	unweighed  []string // tensors that it has no entry for
+	lacking    []string // those whose type needs one
 }
 
 func (p *Plan) infos() []tensor.Info {
@@ -120,6 +121,7 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 			p.Notes = append(p.Notes, n)
 		}
 	}
+	p.noteQuantization()
 	return p, nil
 }
 
@@ -208,6 +210,9 @@ func (p *Plan) addSteps(r *arch.Result, how Quantization) error {
 			step.Source = t.Origin.Note
 		}
 		p.Steps = append(p.Steps, step)
+	}
+	if len(p.lacking) > 0 {
+		errs = append(errs, &ImportanceError{p.lacking})
 	}
 	return errors.Join(errs...)
 }

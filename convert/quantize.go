@@ -3,7 +3,9 @@ package convert
 import (
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/smelt-project/smelt/gguf"
@@ -171,8 +173,28 @@ func OpenImportance(path string) (m *quantize.Importance, err error) {
 	return quantize.ImportanceOf(model, path)
 }
 
-// weigh gives a step that quantizes the importance of its columns, and refuses
-// one that needs it and has none.
+// An ImportanceError lists tensors whose type needs an importance matrix that
+// knows them.
+type ImportanceError struct{ Tensors []string }
+
+// Error names the tensors.
+func (e *ImportanceError) Error() string {
+	return fmt.Sprintf("%d tensors would become useless without an importance matrix that has an entry for them; give one with --imatrix, or take a larger type: %s",
+		len(e.Tensors), listed(e.Tensors))
+}
+
+// listed joins the first of names and counts the others.
+func listed(names []string) string {
+	n := min(len(names), maxListed)
+	out := strings.Join(names[:n], ", ")
+	if len(names) > n {
+		out += fmt.Sprintf(" and %d more", len(names)-n)
+	}
+	return out
+}
+
+// weigh gives a step that makes blocks the importance of its columns, and notes
+// those that have none.
 func (p *Plan) weigh(s *Step, c quantize.Choice) error {
 	codec, err := quantize.CodecOf(c.DType)
 	if err != nil {
@@ -189,13 +211,14 @@ func (p *Plan) weigh(s *Step, c quantize.Choice) error {
 		if note != "" {
 			p.Notes = append(p.Notes, note)
 		}
-		if columns == nil && note == "" {
-			p.unweighed = append(p.unweighed, s.To.Name)
-		}
 		s.importance = columns
 	}
-	if s.importance == nil && (c.NeedsImportance || codec.NeedsImportance) {
-		return fmt.Errorf("%v is useless without an importance matrix for the tensor; give one with --imatrix, or take another type: %w", c.DType, tensor.ErrNotFound)
+	switch {
+	case s.importance != nil:
+	case c.NeedsImportance || codec.NeedsImportance:
+		p.lacking = append(p.lacking, fmt.Sprintf("%s (%v)", s.To.Name, c.DType))
+	case p.importance != nil:
+		p.unweighed = append(p.unweighed, s.To.Name)
 	}
 	return nil
 }
@@ -206,20 +229,37 @@ const maxListed = 8
 // noteQuantization says what a person should know about the sources and the
 // importance of the tensors together.
 func (p *Plan) noteQuantization() {
-	if n := len(p.unweighed); n > 0 {
-		names := strings.Join(p.unweighed[:min(n, maxListed)], ", ")
-		if n > maxListed {
-			names += fmt.Sprintf(" and %d more", n-maxListed)
-		}
-		p.Notes = append(p.Notes, fmt.Sprintf("The importance matrix %s has no entry for %s; their columns count as equal.", p.importance.File, names))
+	if len(p.unweighed) > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("The importance matrix %s has no entry for %s; their columns count as equal.", p.importance.File, listed(p.unweighed)))
 	}
-	again := 0
+	if p.Target.Name == "ggml" && p.Recipe.Quantizes() && !strings.EqualFold(p.Recipe.Name, p.Recipe.Default.String()) {
+		p.Notes = append(p.Notes, fmt.Sprintf("whisper.cpp loads one type for all matrices: %s becomes %v for each.", p.Recipe.Name, p.Recipe.Default))
+	}
+	again, fell := 0, map[tensor.DType]int{}
 	for _, s := range p.Steps {
+		if s.Fallback != "" {
+			fell[s.To.DType]++
+		}
 		if from, _ := s.From.DType.Layout(); from.Kind == tensor.Block && s.To.DType != s.From.DType {
 			again++
 		}
 	}
+	if len(fell) > 0 {
+		p.Notes = append(p.Notes, fallbackNote(fell, len(p.Steps), p.Recipe.Name))
+	}
 	if again > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("%d tensors were quantized already: the error that is shown comes on top of what they had lost before.", again))
 	}
+}
+
+// fallbackNote counts the tensors that are stored as another type than the
+// recipe means.
+func fallbackNote(fell map[tensor.DType]int, of int, recipe string) string {
+	n := 0
+	var types []string
+	for _, d := range slices.Sorted(maps.Keys(fell)) {
+		n += fell[d]
+		types = append(types, fmt.Sprintf("%d as %v", fell[d], d))
+	}
+	return fmt.Sprintf("%d of %d tensors have rows that are not whole blocks of the type that %s means for them, and are larger than it means: %s.", n, of, recipe, strings.Join(types, ", "))
 }

@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -109,36 +108,49 @@ func ggmlRecipe(src *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, er
 
 // chooseGGML follows what whisper.cpp's loader demands of each tensor.
 func chooseGGML(r *quantize.Recipe, _ quantize.Facts, infos []tensor.Info, mix quantize.Mix) ([]quantize.Choice, error) {
-	choices := make([]quantize.Choice, len(infos))
-	var errs []error
-	for i, info := range infos {
-		c, err := ggmlChoice(r, info, mix)
-		choices[i] = c
-		errs = append(errs, err)
+	if len(mix.Overrides) > 0 || mix.LeaveOutput {
+		return nil, fmt.Errorf("whisper.cpp loads one type for all matrices; a .bin can have no other type for some of them: %w", tensor.ErrUnsupported)
 	}
-	return choices, errors.Join(errs...)
+	choices := make([]quantize.Choice, len(infos))
+	var again, undivided []string
+	for i, info := range infos {
+		c := ggmlChoice(r, info)
+		choices[i] = c
+		if c.DType == info.DType {
+			continue
+		}
+		from, _ := info.DType.Layout()
+		to, _ := c.DType.Layout()
+		if from.Kind == tensor.Block && !mix.Requantize {
+			again = append(again, info.Name)
+		}
+		if info.Shape.Row()%to.Elems != 0 {
+			undivided = append(undivided, fmt.Sprintf("%s (rows of %d)", info.Name, info.Shape.Row()))
+		}
+	}
+	if len(again) > 0 {
+		return nil, &quantize.RequantizeError{Tensors: again}
+	}
+	if len(undivided) > 0 {
+		return nil, fmt.Errorf("%d tensors have rows that are not whole blocks of %v, and whisper.cpp loads one type for all matrices; take a type of smaller blocks, such as Q5_0 or Q8_0: %s: %w",
+			len(undivided), r.Default, listed(undivided), tensor.ErrUnsupported)
+	}
+	return choices, nil
 }
 
-func ggmlChoice(r *quantize.Recipe, info tensor.Info, mix quantize.Mix) (quantize.Choice, error) {
+// ggmlChoice returns the one type that whisper.cpp loads a tensor in.
+func ggmlChoice(r *quantize.Recipe, info tensor.Info) quantize.Choice {
 	if info.Name == ggmlbin.MelFilters {
-		return quantize.Choice{DType: tensor.F32, Why: "goes into the header"}, nil
+		return quantize.Choice{DType: tensor.F32, Why: "goes into the header"}
 	}
-	l, _ := info.DType.Layout()
-	if r.Keep || l.Kind != tensor.Float && l.Kind != tensor.Block {
-		return quantize.Choice{DType: info.DType, Why: "kept as it is"}, nil
+	if l, _ := info.DType.Layout(); r.Keep || l.Kind != tensor.Float && l.Kind != tensor.Block {
+		return quantize.Choice{DType: info.DType, Why: "kept as it is"}
 	}
 	d, why := ggmlbin.TypeOf(info, r.Default)
 	if why == "" && r.Quantizes() {
-		why = "whisper.cpp wants one type for all matrices"
+		why = "whisper.cpp loads one type for all matrices"
 	}
-	if l.Kind == tensor.Block && d != info.DType && !mix.Requantize {
-		return quantize.Choice{DType: info.DType, Why: "kept as it is"}, &quantize.RequantizeError{Tensors: []string{info.Name}}
-	}
-	if to, _ := d.Layout(); info.Shape.Row()%to.Elems != 0 {
-		return quantize.Choice{DType: d}, &tensor.Error{Op: "recipe", Tensor: info.Name, Err: fmt.Errorf("rows of %d are not whole blocks of %d, which %v needs, and whisper.cpp wants one type for all matrices; use a type of smaller blocks, such as Q5_0 or Q8_0: %w",
-			info.Shape.Row(), to.Elems, d, tensor.ErrUnsupported)}
-	}
-	return quantize.Choice{DType: d, Why: why}, nil
+	return quantize.Choice{DType: d, Why: why}
 }
 
 // arrangeGGML makes the header of a ggml .bin: the filter bank leaves the

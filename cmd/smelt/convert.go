@@ -22,6 +22,7 @@ type convertFlags struct {
 	run          convert.RunOptions
 	open         openFlags
 	meta         cli.StringSlice
+	tensorTypes  cli.StringSlice
 	dryRun, raw  bool
 	json, silent bool
 }
@@ -39,10 +40,11 @@ func (f *convertFlags) flags() []cli.Flag {
 		&cli.IntFlag{Name: "workers", DefaultText: "one per processor", Usage: "work on `N` ranges at once; the result does not depend on it", Destination: &f.run.Workers},
 		&cli.BoolFlag{Name: "force", DisableDefaultText: true, Usage: "replace DST if it exists", Destination: &f.run.Replace},
 		&cli.BoolFlag{Name: "allow-overflow", DisableDefaultText: true, Usage: "store values that the type cannot hold as infinity, and list them", Destination: &f.run.AllowOverflow},
+		&cli.BoolFlag{Name: "allow-nonfinite", DisableDefaultText: true, Usage: "when quantizing, keep infinities and NaNs in tensors whose type can hold them", Destination: &f.run.AllowNonFinite},
 		&cli.BoolFlag{Name: "raw", DisableDefaultText: true, Usage: "copy the model file of an ollama: name without changing a byte, and write a Modelfile beside it", Destination: &f.raw},
 		&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print one JSON object when done, or the plan with --dry-run", Destination: &f.json},
 		&cli.BoolFlag{Name: "quiet", DisableDefaultText: true, Usage: "print nothing but errors", Destination: &f.silent},
-	}, f.open.flags()...)
+	}, append(f.quantizationFlags(), f.open.flags()...)...)
 }
 
 // archNames lists what --arch takes.
@@ -91,7 +93,7 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 		return err
 	}
 	from, dst := c.Args().Get(0), c.Args().Get(1)
-	f.plan.Meta = f.meta.Value()
+	f.take()
 	if err := f.check(dst); err != nil {
 		return err
 	}
@@ -110,19 +112,31 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 	if f.dryRun {
 		return p.printPlan(plan, dst, f)
 	}
-	return p.carryOut(c.Context, plan, dst, f)
+	r, err := p.carryOut(c.Context, plan, dst, f)
+	if err != nil || !p.json {
+		return err
+	}
+	return p.printJSON(r)
+}
+
+// take moves what the flags collected to where it is used.
+func (f *convertFlags) take() {
+	f.plan.Meta, f.plan.Quantize.Tensors = f.meta.Value(), f.tensorTypes.Value()
 }
 
 // check refuses flags that cannot be meant, and a destination that would be
 // refused at the end, before any work is done.
 func (f *convertFlags) check(dst string) error {
-	if f.raw && (f.dryRun || f.plan.Type+f.plan.To+f.plan.Arch+f.plan.Root+f.plan.Config+f.plan.Tokenizer != "" || len(f.plan.Meta) > 0) {
+	if f.raw && (f.dryRun || f.quantizes() || f.plan.Type+f.plan.To+f.plan.Arch+f.plan.Root+f.plan.Config+f.plan.Tokenizer != "" || len(f.plan.Meta) > 0) {
 		return usagef("--raw copies the file as it is: no plan, type, format, architecture, root, configuration, tokenizer or metadata goes with it")
 	}
 	if f.plan.Type != "" {
 		if _, err := quantize.ParseRecipe(f.plan.Type); err != nil {
 			return usagef("--type: %w", err)
 		}
+	}
+	if _, err := f.plan.Quantize.Mix(); err != nil {
+		return asUsage(err)
 	}
 	if _, err := convert.TargetFor(dst, f.plan.To); err != nil && !f.raw {
 		return asUsage(err)
@@ -139,8 +153,8 @@ func (f *convertFlags) check(dst string) error {
 	return nil
 }
 
-// carryOut runs the plan and reports the result.
-func (p *program) carryOut(ctx context.Context, plan *convert.Plan, dst string, f *convertFlags) error {
+// carryOut runs the plan and tells a person what was done.
+func (p *program) carryOut(ctx context.Context, plan *convert.Plan, dst string, f *convertFlags) (*report, error) {
 	bar := p.newProgress(f)
 	bar.say("%s → %s: %s of %s in %s", plan.Source.Path, dst, plural(len(plan.Steps), "tensor"), firstOf(plan.Arch, "unknown architecture"), size(plan.Place.Size))
 	f.run.Progress = bar.start(plan.Place.Size)
@@ -148,9 +162,12 @@ func (p *program) carryOut(ctx context.Context, plan *convert.Plan, dst string, 
 	result, err := plan.Run(ctx, dst, f.run)
 	bar.stop()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return p.report(planReport(plan, dst), result, time.Since(began), bar)
+	r := planReport(plan, dst)
+	r.complete(result, time.Since(began))
+	r.say(bar)
+	return r, nil
 }
 
 // copyRaw copies the weights of a store and reports the result.
@@ -166,25 +183,10 @@ func (p *program) copyRaw(ctx context.Context, src *convert.Source, dst string, 
 	}
 	r := newReport(src, dst)
 	r.Architecture = src.Model.Meta.Text("general.architecture")
-	return p.report(r, result, time.Since(began), bar)
-}
-
-// report completes r and prints it.
-func (p *program) report(r *report, result *convert.Result, took time.Duration, bar *progress) error {
-	r.Bytes, r.Seconds, r.Also = result.Size, took.Seconds(), append(r.Also, result.Also...)
-	r.Overflows = append(r.Overflows, result.Overflows...)
-	if p.json {
-		return p.printJSON(r)
+	r.complete(result, time.Since(began))
+	r.say(bar)
+	if !p.json {
+		return nil
 	}
-	for _, o := range result.Overflows {
-		bar.say("warning: %s: %d values became infinite, the first is %g at element %d", o.Tensor, o.Count, o.Value, o.First)
-	}
-	for _, n := range r.Notes {
-		bar.say("note: %s", n)
-	}
-	for _, path := range r.Also {
-		bar.say("also wrote %s", path)
-	}
-	bar.say("wrote %s: %s in %.2f s, %.0f MB/s", r.Output, size(r.Bytes), r.Seconds, float64(r.Bytes)/1e6/max(r.Seconds, 1e-9))
-	return nil
+	return p.printJSON(r)
 }

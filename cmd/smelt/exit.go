@@ -10,6 +10,7 @@ import (
 
 	"github.com/smelt-project/smelt/arch"
 	"github.com/smelt-project/smelt/pickle"
+	"github.com/smelt-project/smelt/quantize"
 )
 
 // Classes of failure that are the command line's own.
@@ -115,6 +116,7 @@ var hints = []struct {
 }{
 	{wraps(pickle.ErrDangerous), "--force-inert"},
 	{isA[*arch.AmbiguousError], "--root"},
+	{isA[*quantize.RequantizeError], "--allow-requantize"},
 }
 
 // isA reports whether an error of type E is in the chain of err.

@@ -41,6 +41,10 @@ func (p *program) printPlanFacts(plan *convert.Plan, dst string) error {
 	fmt.Fprintf(t, "  to\t%s\n", inline(fmt.Sprintf("%s, %s in %s", plan.Target.Name, size(plan.Place.Size), plural(len(plan.Steps), "tensor"))))
 	fmt.Fprintf(t, "  architecture\t%s\n", inline(firstOf(plan.Arch, "unknown")))
 	fmt.Fprintf(t, "  type\t%s\n", plan.Recipe.Name)
+	if plan.Recipe.Quantizes() {
+		r := planReport(plan, dst)
+		fmt.Fprintf(t, "  tensors\t%s → %s, %.2f bits per weight: %s\n", size(r.SourceBytes), size(r.TensorBytes), r.BitsPerWeight, r.typeList())
+	}
 	return t.Flush()
 }
 
@@ -61,7 +65,7 @@ func (p *program) printSteps(plan *convert.Plan) error {
 		if s.Source != name {
 			name = s.Source + " → " + name
 		}
-		fmt.Fprintf(t, "  %d\t%s\t%v\t%v → %v\t%s\n", s.Offset, inline(name), s.To.Shape, s.From.DType, s.To.DType, inline(s.Why))
+		fmt.Fprintf(t, "  %d\t%s\t%v\t%v → %v\t%s\n", s.Offset, inline(name), s.To.Shape, s.From.DType, s.To.DType, inline(s.Reason()))
 	}
 	return t.Flush()
 }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/smelt-project/smelt/convert"
+	"github.com/smelt-project/smelt/quantize"
+)
+
+// quantizationFlags say how a recipe is applied.
+func (f *convertFlags) quantizationFlags() []cli.Flag {
+	q := &f.plan.Quantize
+	return []cli.Flag{
+		&cli.StringFlag{Name: "imatrix", Usage: "weigh the columns of matrices by `FILE`, an importance matrix that llama-imatrix wrote (.gguf or .dat)", Destination: &q.Importance, TakesFile: true},
+		&cli.BoolFlag{Name: "pure", DisableDefaultText: true, Usage: "one type for all matrices, the main one of the recipe", Destination: &q.Pure},
+		&cli.StringSliceFlag{Name: "tensor-type", Usage: "store tensors whose name matches as another type: `PATTERN=TYPE`, a regular expression; the first that matches decides; may be repeated", Destination: &f.tensorTypes},
+		&cli.StringFlag{Name: "output-type", Usage: "store the output matrix as `TYPE`", Destination: &q.Output},
+		&cli.StringFlag{Name: "token-embedding-type", Usage: "store the token embedding as `TYPE`", Destination: &q.TokenEmbedding},
+		&cli.BoolFlag{Name: "leave-output", DisableDefaultText: true, Usage: "keep the type of output.weight", Destination: &q.LeaveOutput},
+		&cli.BoolFlag{Name: "allow-requantize", DisableDefaultText: true, Usage: "quantize what is quantized already, which adds error to error", Destination: &q.Requantize},
+		&cli.BoolFlag{Name: "no-fallback", DisableDefaultText: true, Usage: "refuse tensors whose rows are not whole blocks of their type", Destination: &q.NoFallback},
+	}
+}
+
+// quantizes reports whether a flag that says how to quantize is set.
+func (f *convertFlags) quantizes() bool {
+	q := f.plan.Quantize
+	return q.Pure || q.LeaveOutput || q.Requantize || q.NoFallback || len(q.Tensors) > 0 || q.Output+q.TokenEmbedding+q.Importance != ""
+}
+
+// typePlace is where DST names the type if several are written.
+const typePlace = "{type}"
+
+func (p *program) quantizeCommand() *cli.Command {
+	f := &convertFlags{}
+	return &cli.Command{
+		Name:  "quantize",
+		Usage: "make a smaller file, with a type for each tensor as llama-quantize chooses it",
+		UsageText: `smelt quantize SRC DST TYPE[,TYPE…] [FLAGS]
+
+smelt quantize model.pt model.gguf Q4_K_M
+smelt quantize model.gguf small.gguf IQ3_S --imatrix imatrix.gguf
+smelt quantize model.gguf 'model-{type}.gguf' Q4_K_M,Q6_K,Q8_0
+smelt quantize model.gguf mixed.gguf Q4_K_M --tensor-type 'ffn_down=q6_k' --output-type q8_0
+smelt quantize model.gguf model.gguf Q4_K_M --dry-run
+smelt quantize whisper-base.pt whisper-base-q5_0.bin Q5_0`,
+		Description: "SRC is what smelt convert takes, no 16-bit file between is needed. TYPE is one of " + oneOf(quantizingRecipes()) + ". " +
+			"Of several types each is written to its own file, one after another; DST then says {type} where the type goes. " +
+			"Afterwards the sizes, the types and the error are shown: the root of the mean squared difference to the source, relative to the source.",
+		Flags:        f.quantizeFlags(),
+		OnUsageError: onUsageError,
+		BashComplete: complete(map[string]func() []string{"--to": convert.TargetNames, "--arch": archNames}),
+		Action:       func(c *cli.Context) error { return p.quantize(c, f) },
+	}
+}
+
+// quantizeFlags are those of convert that make sense with a type as argument.
+func (f *convertFlags) quantizeFlags() []cli.Flag {
+	var flags []cli.Flag
+	for _, flag := range f.flags() {
+		if name := flag.Names()[0]; name != "type" && name != "raw" {
+			flags = append(flags, flag)
+		}
+	}
+	return flags
+}
+
+// quantizingRecipes lists the recipes that make blocks.
+func quantizingRecipes() []string {
+	var names []string
+	for _, r := range quantize.Recipes() {
+		if r.Quantizes() {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// A job is one file of a quantize command.
+type job struct {
+	dst  string
+	opt  convert.Options
+	plan *convert.Plan
+}
+
+func (p *program) quantize(c *cli.Context, f *convertFlags) (err error) {
+	p.json = f.json
+	if err := wantArgs(c, 3, "a SRC, a DST and a TYPE"); err != nil {
+		return err
+	}
+	f.take()
+	jobs, err := f.jobs(c.Args().Get(1), c.Args().Get(2))
+	if err != nil {
+		return err
+	}
+	src, err := convert.Open(c.Args().Get(0), f.open.options())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	for i := range jobs { // all decisions before the first file
+		if jobs[i].plan, err = convert.NewPlan(c.Context, src, jobs[i].dst, jobs[i].opt); err != nil {
+			return err
+		}
+	}
+	return p.doAll(c, jobs, f)
+}
+
+// jobs returns one for each of types, which are separated by commas.
+func (f *convertFlags) jobs(dst, types string) ([]job, error) {
+	names := strings.Split(types, ",")
+	if len(names) > 1 && !strings.Contains(dst, typePlace) {
+		return nil, usagef("%d types go to %d files: say %s in DST, such as 'model-%[3]s.gguf'", len(names), len(names), typePlace)
+	}
+	var jobs []job
+	seen := map[string]bool{}
+	for _, name := range names {
+		recipe, err := quantize.ParseRecipe(name)
+		if err != nil {
+			return nil, asUsage(err)
+		}
+		if seen[recipe.Name] {
+			return nil, usagef("type %s is named twice", recipe.Name)
+		}
+		seen[recipe.Name] = true
+		j := job{dst: strings.ReplaceAll(dst, typePlace, recipe.Name), opt: f.plan}
+		j.opt.Type = recipe.Name
+		if err := f.check(j.dst); err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, nil
+}
+
+// doAll carries out the jobs, or prints their plans.
+func (p *program) doAll(c *cli.Context, jobs []job, f *convertFlags) error {
+	var reports []*report
+	for _, j := range jobs {
+		switch {
+		case !f.dryRun:
+			r, err := p.carryOut(c.Context, j.plan, j.dst, f)
+			if err != nil {
+				return err
+			}
+			reports = append(reports, r)
+		case f.json:
+			reports = append(reports, planReport(j.plan, j.dst))
+		default:
+			if err := p.printPlan(j.plan, j.dst, f); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case !p.json:
+		return nil
+	case len(reports) == 1:
+		return p.printJSON(reports[0])
+	}
+	return p.printJSON(reports)
+}
