@@ -207,13 +207,13 @@ func floatsOf(t *tensor.Tensor) ([]float32, error) {
 // by the number of calls. (llama.cpp common/imatrix-loader.cpp@3f545becc)
 func ReadImportance(r io.ReaderAt, size int64, file string) (*Importance, error) {
 	c := &datReader{r: r, size: size, file: file}
-	n := c.count("number of entries", 1, size/minEntry)
+	n := c.count("number of entries", 1, minEntry)
 	m := &Importance{File: file, matrices: map[string][]float32{}}
 	for i := 0; i < n && c.err == nil; i++ {
 		at := c.at
-		name := string(c.take(int64(c.count("length of a name", 1, maxName))))
-		calls := c.i32("number of calls")
-		columns := c.floats(c.count("number of values", 1, (size-c.at)/4))
+		name := string(c.take(int64(c.count("length of a name", 1, 1))))
+		calls := c.i32()
+		columns := c.floats(c.count("number of values", 1, 4))
 		if _, twice := m.matrices[name]; twice && c.err == nil {
 			c.fail(at, "the name %q occurs twice", name)
 		}
@@ -225,8 +225,8 @@ func ReadImportance(r io.ReaderAt, size int64, file string) (*Importance, error)
 		m.matrices[name] = columns
 	}
 	if c.err == nil && c.at < size { // files before 2024 end here
-		m.Chunks = int(max(c.i32("number of chunks"), 0))
-		m.Dataset = string(c.take(int64(c.count("length of the dataset's name", 0, size-c.at))))
+		m.Chunks = int(max(c.i32(), 0))
+		m.Dataset = string(c.take(int64(c.count("length of the dataset's name", 0, 1))))
 	}
 	if c.err != nil {
 		return nil, c.err
@@ -234,10 +234,9 @@ func ReadImportance(r io.ReaderAt, size int64, file string) (*Importance, error)
 	return m, nil
 }
 
-const (
-	minEntry = 4 + 1 + 4 + 4 + 4 // bytes of an entry: length, name, calls, number of values, one value
-	maxName  = 4096              // far above GGUF's 63
-)
+// minEntry is the least size of an entry in bytes: length, name, calls, number
+// of values, one value.
+const minEntry = 4 + 1 + 4 + 4 + 4
 
 // A datReader reads one field after another and keeps the first failure.
 type datReader struct {
@@ -270,7 +269,7 @@ func (c *datReader) take(n int64) []byte {
 	return b
 }
 
-func (c *datReader) i32(what string) int32 {
+func (c *datReader) i32() int32 {
 	b := c.take(4)
 	if b == nil {
 		return 0
@@ -278,11 +277,12 @@ func (c *datReader) i32(what string) int32 {
 	return int32(binary.LittleEndian.Uint32(b))
 }
 
-// count returns the next number, which lies between least and most.
-func (c *datReader) count(what string, least int32, most int64) int {
+// count returns the next number, which is at least least and no more than what
+// follows has room for in units of that many bytes.
+func (c *datReader) count(what string, least int32, unit int64) int {
 	at := c.at
-	n := c.i32(what)
-	if c.err == nil && (n < least || int64(n) > most) {
+	n := c.i32()
+	if most := (c.size - c.at) / unit; c.err == nil && (n < least || int64(n) > most) {
 		c.fail(at, "%s is %d, want %d to %d", what, n, least, most)
 	}
 	if c.err != nil {

@@ -1,7 +1,7 @@
 package quantize
 
 import (
-	"path"
+	glob "path"
 
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -107,6 +107,6 @@ func (r Rule) matches(s *situation) bool {
 	if r.Pattern == "" {
 		return true
 	}
-	ok, err := path.Match(r.Pattern, s.info.Name)
+	ok, err := glob.Match(r.Pattern, s.info.Name)
 	return err == nil && ok
 }
