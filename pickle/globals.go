@@ -78,7 +78,7 @@ var rules = []rule{
 		torch.utils.bottleneck.* torch.utils.benchmark.* torch._dynamo.* torch.fx.* torch.jit.* torch.package.* torch.hub.* torch.ops.* torch._ops.* torch.testing.*
 		transformers.dynamic_module_utils.* transformers.utils.hub.* transformers.utils.import_utils.* huggingface_hub.*`},
 	{Dangerous, "loads another pickle or module", `
-		pickle.* _pickle.* dill.* cloudpickle.* joblib.* shelve.* marshal.* jsonpickle.* klepto.* pandas.read_pickle pandas.io.*
+		pickle.* _pickle.* cPickle.* dill.* cloudpickle.* joblib.* shelve.* marshal.* jsonpickle.* klepto.* pandas.read_pickle pandas.io.*
 		torch.load torch.serialization.load torch.serialization._load torch.serialization._legacy_load torch.utils.model_zoo.*
 		torch.utils._config_module.* torch.utils.data.datapipes.* torch.utils.show_pickle.*
 		numpy.load numpy.memmap numpy.fromfile numpy.loadtxt numpy.genfromtxt numpy.lib.npyio.* numpy.lib._npyio_impl.* numpy.lib.format.* numpy.lib._datasource.* numpy.ctypeslib.*
@@ -186,7 +186,11 @@ func classify(module, name string) (GlobalKind, string) {
 func reaches(module, name string) (string, bool) {
 	parts := strings.Split(name, ".")
 	for i, p := range parts[:len(parts)-1] {
-		for _, m := range []string{p, module + "." + strings.Join(parts[:i+1], ".")} {
+		through := module + "." + strings.Join(parts[:i+1], ".")
+		if r := ruleOf[through]; r != nil && r.kind == Dangerous {
+			return through, true
+		}
+		for _, m := range []string{p, through} {
 			if r, _ := find(m, parts[i+1]); r != nil && r.kind == Dangerous {
 				return m + "." + parts[i+1], true
 			}

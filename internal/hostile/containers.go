@@ -91,7 +91,9 @@ func containers() []Case {
 			}
 			a.wide = func(h []byte) []byte { return h }
 		}), Scan: "safe", Read: Right, Tensors: ordinaryTensor},
-		{Name: "zip64_count.pt", What: "a zip64 record that counts other members", Make: with(func(a *archive) { a.wide = put32(24, 2) }), Scan: "unreadable", Read: Refused},
+		{Name: "zip64_count.pt", What: "a zip64 record that counts other members", Make: with(func(a *archive) {
+			a.wide = func(h []byte) []byte { return put32(32, 2)(put32(24, 2)(h)) }
+		}), Scan: "unreadable", Read: Refused},
 		{Name: "zip64_offset.pt", What: "a zip64 record with another directory", Make: with(func(a *archive) { a.wide = put32(48, 0) }), Scan: "unreadable", Read: Refused},
 		{Name: "zip64_locator.pt", What: "a zip64 locator that points elsewhere", Make: with(func(a *archive) { a.wide = put32(64, 0) }), Scan: "unreadable", Read: Refused},
 		{Name: "zip64_huge.pt", What: "a zip64 record of 2^63 members", Make: with(func(a *archive) {
