@@ -319,30 +319,44 @@ func BenchmarkEncode(b *testing.B) {
 	x := normalRows(12, 16*1024)
 	importance := make([]float32, 1024)
 	quantizetest.Importance(rand.New(rand.NewPCG(1, 2)), importance)
-	for _, d := range blockTypes() {
+	onPathsAnd(b, append(blockTypes(), tensor.F16, tensor.BF16), func(b *testing.B, d tensor.DType, c Codec) {
 		l, _ := d.Layout()
 		for name, importance := range map[string][]float32{"plain": nil, "importance": importance} {
-			b.Run(d.String()+"/"+name, func(b *testing.B) {
+			b.Run(name, func(b *testing.B) {
 				dst := make([]byte, len(x)/l.Elems*l.Bytes)
-				codecs[d].Encode(dst, x, importance) // makes the lists of near points
+				c.Encode(dst, x, importance) // makes the lists of near points
 				b.SetBytes(int64(4 * len(x)))
 				for b.Loop() {
-					codecs[d].Encode(dst, x, importance)
+					c.Encode(dst, x, importance)
 				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(x)), "ns/elem")
 			})
 		}
-	}
+	})
 }
 
 func BenchmarkDecode(b *testing.B) {
 	x := normalRows(13, 16*1024)
-	for _, d := range blockTypes() {
-		b.Run(d.String(), func(b *testing.B) {
-			src, _ := encoded(d, x, nil)
-			b.SetBytes(int64(4 * len(x)))
-			for b.Loop() {
-				codecs[d].Decode(x, src)
+	onPathsAnd(b, append(blockTypes(), tensor.F16, tensor.BF16), func(b *testing.B, d tensor.DType, c Codec) {
+		src, _ := encoded(d, x, nil)
+		b.SetBytes(int64(4 * len(x)))
+		for b.Loop() {
+			c.Decode(x, src)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(x)), "ns/elem")
+	})
+}
+
+// onPathsAnd runs f for the codec of every type on every path that has one of
+// its own.
+func onPathsAnd(b *testing.B, types []tensor.DType, f func(b *testing.B, d tensor.DType, c Codec)) {
+	for _, d := range types {
+		for i := range paths {
+			p := &paths[i]
+			if p.available && (i == 0 || p.encode[d] != nil || p.decode[d] != nil) {
+				c, _ := p.codec(d)
+				b.Run(d.String()+"/"+p.name, func(b *testing.B) { f(b, d, c) })
 			}
-		})
+		}
 	}
 }

@@ -79,9 +79,13 @@ var codecs = map[tensor.DType]Codec{
 	tensor.Q2_0:   q2_0.codec(tensor.Q2_0, 0.830),
 }
 
-// CodecOf returns the codec of d.
+// CodecOf returns the codec of d, with the functions of VectorPath.
 func CodecOf(d tensor.DType) (Codec, error) {
-	c, ok := codecs[d]
+	p, err := chosenPath()
+	if err != nil {
+		return Codec{}, err
+	}
+	c, ok := p.codec(d)
 	if !ok {
 		return Codec{}, fmt.Errorf("numbers of type %v: %w", d, tensor.ErrUnsupported)
 	}

@@ -52,7 +52,11 @@ var direct = map[pair]Transcoder{
 
 // NewTranscoder returns the transcoder from one type to another.
 func NewTranscoder(to, from tensor.DType) (Transcoder, error) {
-	if t, ok := direct[pair{to, from}]; ok {
+	p, err := chosenPath()
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := p.transcoder(to, from); ok {
 		return t, nil
 	}
 	src, err := CodecOf(from)
