@@ -160,7 +160,7 @@ func OpenImportance(path string) (m *quantize.Importance, err error) {
 		}
 	}()
 	head := make([]byte, len(gguf.Magic))
-	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, &tensor.Error{Op: "importance matrix", File: path, Err: err}
 	}
 	if string(head) != gguf.Magic {

@@ -203,12 +203,12 @@ func (w *auditor) counted(body, end int, arg operand) (int, int, error) {
 		n = n<<8 | uint64(w.b[i])
 	}
 	if arg == signed4 && n > math.MaxInt32 {
-		return body, end, fmt.Errorf("length %d is negative: %w", int64(n)-1<<32, tensor.ErrCorrupt) //nolint:gosec // 4 bytes
+		return body, end, fmt.Errorf("length %d is negative: %w", int64(n)-1<<32, tensor.ErrCorrupt)
 	}
 	if n > uint64(len(w.b)-end) { //nolint:gosec // end is within b
 		return body, end, fmt.Errorf("length %d, %d bytes remain: %w", n, len(w.b)-end, w.short())
 	}
-	return end, end + int(n), nil //nolint:gosec // n ≤ len(b)
+	return end, end + int(n), nil
 }
 
 // line returns where the text from start ends, behind its newline.

@@ -150,7 +150,9 @@ func TestOperandEndFindsTheNextInstruction(t *testing.T) {
 			at = operandEnd(p.Pickle, at)
 			next := len(p.Pickle)
 			if i+1 < len(ops) {
-				fmt.Sscanf(ops[i+1], "%d:", &next)
+				if _, err := fmt.Sscanf(ops[i+1], "%d:", &next); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if at != next {
 				t.Fatalf("%s/%d: operandEnd of %s = %d, want %d", p.Name, p.Proto, ops[i], at, next)

@@ -415,8 +415,8 @@ func runFrame(w *auditor, o op) error {
 	if n > uint64(len(w.b)-o.end) { //nolint:gosec // end is within b
 		return fmt.Errorf("frame of %d bytes, %d remain: %w", n, len(w.b)-o.end, w.short())
 	}
-	w.frame = o.end + int(n) //nolint:gosec // n ≤ len(b)
-	w.largest = max(w.largest, int64(n))
+	w.frame = o.end + int(n)             //nolint:gosec // n ≤ len(b)
+	w.largest = max(w.largest, int64(n)) //nolint:gosec // n ≤ len(b)
 	if n == 0 {
 		w.frame = 0
 	}

@@ -9,16 +9,16 @@ import (
 type GlobalKind string
 
 const (
-	// Builder: this package knows what the global makes and builds it.
+	// Builder says that this package knows what the global makes and builds it.
 	Builder GlobalKind = "builder"
-	// Harmless: a class that checkpoints ordinarily contain; kept as an inert object.
+	// Harmless is a class that checkpoints ordinarily contain; kept as an inert object.
 	Harmless GlobalKind = "harmless"
-	// Unknown: not known to be harmful; kept as an inert object.
+	// Unknown is what is not known to be harmful; kept as an inert object.
 	Unknown GlobalKind = "unknown"
-	// Dangerous: importing or calling it in Python can run programs, reach files
-	// or the network, or lead to an object that can.
+	// Dangerous is what can run programs, reach files or the network when Python
+	// imports or calls it, or lead to an object that can.
 	Dangerous GlobalKind = "dangerous"
-	// Dynamic: which object it is is computed while the pickle runs.
+	// Dynamic is what the pickle computes the name of while it runs.
 	Dynamic GlobalKind = "dynamic"
 )
 

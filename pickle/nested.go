@@ -44,7 +44,7 @@ func latin1Bytes(s []byte) []byte {
 		if r > 0xff {
 			break
 		}
-		out = append(out, byte(r))
+		out = append(out, byte(r)) //nolint:gosec // at most 0xff
 		s = s[n:]
 	}
 	return out

@@ -10,14 +10,14 @@ import (
 type Verdict string
 
 const (
-	// VerdictSafe: every pickle was read to its end, and its globals are all
+	// VerdictSafe says that every pickle was read to its end, and its globals are all
 	// builders or harmless.
 	VerdictSafe Verdict = "safe"
-	// VerdictUnknown: some global is not known.
+	// VerdictUnknown says that some global is not known.
 	VerdictUnknown Verdict = "unknown"
-	// VerdictUnreadable: something could not be examined; Errors says what.
+	// VerdictUnreadable says that something could not be examined; Errors says what.
 	VerdictUnreadable Verdict = "unreadable"
-	// VerdictDangerous: some global is dangerous or computed at run time.
+	// VerdictDangerous says that some global is dangerous or computed at run time.
 	VerdictDangerous Verdict = "dangerous"
 )
 

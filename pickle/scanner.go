@@ -122,7 +122,7 @@ func (p piece) bytes(off, n int64) ([]byte, error) {
 }
 
 func orEOF(err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -315,7 +315,7 @@ func (s *scanner) tar(p piece) {
 	t := tar.NewReader(in)
 	for n := 0; n < s.lim.Entries && s.ctx.Err() == nil; n++ {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {

@@ -20,7 +20,7 @@ func stackGlobal(module, name string) string { return short(module) + short(name
 
 // str is a BINUNICODE, short a SHORT_BINUNICODE.
 func str(s string) string   { return "X" + le32(len(s)) + s }
-func short(s string) string { return "\x8c" + string([]byte{byte(len(s))}) + s }
+func short(s string) string { return "\x8c" + string([]byte{byte(len(s))}) + s } //nolint:gosec // short
 
 // data is a BINBYTES.
 func data(b string) string { return "B" + le32(len(b)) + b }

@@ -112,8 +112,8 @@ func (e entry) header() (packed, fields []byte) {
 	}
 	le := binary.LittleEndian
 	f := le.AppendUint16(nil, 20)
-	f = le.AppendUint16(f, uint16(flags))  //nolint:gosec // two constants
-	f = le.AppendUint16(f, uint16(method)) //nolint:gosec // two constants
+	f = le.AppendUint16(f, uint16(flags))
+	f = le.AppendUint16(f, uint16(method))
 	f = le.AppendUint32(f, 0)
 	f = le.AppendUint32(f, sum)
 	csize, size := uint32(len(packed)), uint32(len(e.data)) //nolint:gosec // test files are small
