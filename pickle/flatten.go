@@ -2,6 +2,7 @@ package pickle
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/nlpodyssey/gopickle/types"
@@ -20,9 +21,32 @@ type child struct {
 type frame struct {
 	id   visit
 	name string
-	kids []child
+	held
 	next int
 	was  content // of the walk when the frame was entered
+}
+
+// A held is what a container holds: children, then the elements of a list, which
+// get their names when they are reached.
+type held struct {
+	kids []child
+	list []any
+	of   string // as child.of, for all of them if it is not ""
+}
+
+func (h *held) len() int { return len(h.kids) + len(h.list) }
+
+func (h *held) at(i int) child {
+	var c child
+	if n := len(h.kids); i < n {
+		c = h.kids[i]
+	} else {
+		c = child{name: strconv.Itoa(i - n), v: h.list[i-n]}
+	}
+	if h.of != "" {
+		c.of = h.of
+	}
+	return c
 }
 
 // A visit is a container, and whether tensors in it are named.
@@ -95,11 +119,10 @@ func (r *reader) flatten(roots []child) (*walk, error) {
 // step visits the next child of the innermost container, or leaves it.
 func (w *walk) step() error {
 	top := &w.stack[len(w.stack)-1]
-	if top.next == len(top.kids) {
-		w.leave(top)
-		return nil
+	if top.next == top.len() {
+		return w.leave(top)
 	}
-	kid := top.kids[top.next]
+	kid := top.at(top.next)
 	top.next++
 	name, err := w.join(top.name, kid.name)
 	if err != nil {
@@ -108,10 +131,20 @@ func (w *walk) step() error {
 	return w.visit(kid, name)
 }
 
-func (w *walk) leave(f *frame) {
+// seenBytes is what remembering a container takes, about: an entry of seen, and
+// of lists.
+const seenBytes = 160
+
+func (w *walk) leave(f *frame) error {
 	delete(w.above, f.id.v)
+	if _, again := w.seen[f.id]; !again {
+		if err := w.r.take(seenBytes); err != nil {
+			return w.fail(f.name, err)
+		}
+	}
 	w.seen[f.id] = content{w.count.tensors - f.was.tensors, w.count.scalars - f.was.scalars}
 	w.stack = w.stack[:len(w.stack)-1]
+	return nil
 }
 
 // visit names c if it is a tensor or a scalar and enters it if it is a container.
@@ -187,13 +220,13 @@ func (w *walk) enter(c child, name string) error {
 		return w.fail(name, fmt.Errorf("values are nested deeper than %d: %w", w.r.lim.Depth, tensor.ErrTooLarge))
 	}
 	was := w.count
-	kids := w.children(c, name)
+	in := w.children(c, name)
 	const childBytes = 64
-	if err := w.r.toil(int64(childBytes * len(kids))); err != nil {
+	if err := w.r.toil(int64(childBytes * in.len())); err != nil {
 		return w.fail(name, err)
 	}
 	w.above[c.v] = true
-	w.stack = append(w.stack, frame{id: id, name: name, kids: kids, was: was})
+	w.stack = append(w.stack, frame{id: id, name: name, held: in, was: was})
 	return nil
 }
 
@@ -213,31 +246,26 @@ func isContainer(v any) bool {
 
 // children lists what c holds. What the class of c's arguments does with them
 // is as unknown for what they hold.
-func (w *walk) children(c child, name string) []child {
-	var kids []child
+func (w *walk) children(c child, name string) held {
+	in := held{of: c.of}
 	switch v := c.v.(type) {
 	case *types.List:
-		kids = w.listed(name, v, *v)
+		in.list = w.listed(name, v, *v)
 	case *types.Tuple:
-		kids = w.listed(name, v, *v)
+		in.list = w.listed(name, v, *v)
 	case *types.Dict, *mapping:
-		kids = w.keyed(nil, v)
+		in.kids = w.keyed(nil, v)
 		if m, ok := v.(*mapping); ok && m.attrs != nil {
-			kids = w.attributes(kids, m.attrs)
+			in.kids = w.attributes(in.kids, m.attrs)
 		}
 	case *array:
 		for _, s := range v.states {
-			kids = w.attributes(kids, s)
+			in.kids = w.attributes(in.kids, s)
 		}
 	case *object:
-		kids = w.object(v, name)
+		in.kids = w.object(v, name)
 	}
-	if c.of != "" {
-		for i := range kids {
-			kids[i].of = c.of
-		}
-	}
-	return kids
+	return in
 }
 
 // object lists the attributes, items and constructor arguments of an object.
@@ -303,6 +331,7 @@ func isAttributes(v any) bool {
 
 func (w *walk) keyed(kids []child, dict any) []child {
 	d, _ := w.r.entries(dict)
+	kids = slices.Grow(kids, len(d))
 	for i, e := range d {
 		kids = append(kids, child{name: w.key(e.Key, i), v: e.Value})
 	}
@@ -310,6 +339,7 @@ func (w *walk) keyed(kids []child, dict any) []child {
 }
 
 func indexed(kids []child, list []any) []child {
+	kids = slices.Grow(kids, len(list))
 	for i, v := range list {
 		kids = append(kids, child{name: strconv.Itoa(i), v: v})
 	}
@@ -318,16 +348,19 @@ func indexed(kids []child, list []any) []child {
 
 // listed lists the elements of a list, or stores them as one metadata value if
 // they are scalars of one kind.
-func (w *walk) listed(name string, id any, list []any) []child {
+func (w *walk) listed(name string, id any, list []any) []any {
 	if values := w.homogeneous(id, list); values != nil {
 		w.scalar(name, values)
 		return nil
 	}
-	return indexed(nil, list)
+	return list
 }
 
 // homogeneous converts a list of scalars of one kind, once for each list.
 func (w *walk) homogeneous(id any, list []any) any {
+	if len(list) == 0 {
+		return nil
+	}
 	values, ok := w.lists[id]
 	if !ok {
 		values = homogeneous(list)
