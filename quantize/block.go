@@ -55,10 +55,19 @@ func (t blockType) codec(d tensor.DType, maxError float64) Codec {
 
 // encodeRow packs a row, or without importance any number of blocks.
 func (t blockType) encodeRow(l tensor.Layout, dst []byte, x, importance []float32) (lost int) {
-	var meanSquare float32
-	if importance != nil && t.rowWeighted != nil {
-		meanSquare = sumSquares(x) / float32(len(x))
+	return t.encodeBlocks(l, dst, x, importance, t.meanSquare(x, importance))
+}
+
+// meanSquare returns that of a row with importance, for types that look at it.
+func (t blockType) meanSquare(row, importance []float32) float32 {
+	if importance == nil || t.rowWeighted == nil {
+		return 0
 	}
+	return sumSquares(row) / float32(len(row))
+}
+
+// encodeBlocks packs blocks of a row with that mean square.
+func (t blockType) encodeBlocks(l tensor.Layout, dst []byte, x, importance []float32, meanSquare float32) (lost int) {
 	for len(x) > 0 {
 		b, xb := dst[:l.Bytes:l.Bytes], x[:l.Elems:l.Elems]
 		clear(b)

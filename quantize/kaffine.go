@@ -7,6 +7,11 @@ package quantize
 // superBlock is the number of elements in a block of the K and most IQ types.
 const superBlock = 256
 
+var (
+	plainQ2K    = affineSearch{top: 3, from: -0.5, step: 0.1, steps: 15, absolute: true}
+	weightedQ2K = affineSearch{top: 3, from: -0.9, step: 0.05, steps: 36}
+)
+
 // q2_k: 16 groups of 16 with 4-bit scales and mins; 16 bytes s|m<<4, 64 bytes
 // of levels, d, e.
 var q2_k = blockType{
@@ -20,37 +25,20 @@ var q2_k = blockType{
 		}
 	},
 	encode: func(b []byte, x []float32) {
-		search := affineSearch{top: 3, from: -0.5, step: 0.1, steps: 15, absolute: true}
 		var q [superBlock]uint8
 		var d, m [16]float32
 		var w [16]float32
-		var mostD, mostM float32
 		for j := range d {
 			group := x[16*j : 16*j+16]
 			for i, v := range group {
 				w[i] = abs(v)
 			}
-			d[j], m[j] = search.fit(q[16*j:16*j+16], group, w[:])
-			mostD, mostM = greater(mostD, d[j]), greater(mostM, m[j])
+			d[j], m[j] = plainQ2K.fit(q[16*j:16*j+16], group, w[:])
 		}
-		if mostD > 0 {
-			inv := 15 / mostD
-			for j := range d {
-				b[j] = uint8(nearest(float32(inv * d[j])))
-			}
-		}
-		if mostM > 0 {
-			inv := 15 / mostM
-			for j := range m {
-				b[j] |= uint8(nearest(float32(inv*m[j])) << 4)
-			}
-		}
-		putHalf(b[80:], mostD/15)
-		putHalf(b[82:], mostM/15)
+		putScalesQ2K(b, &d, &m)
 		packQ2K(b, x, &q)
 	},
 	weighted: func(b []byte, x, importance []float32) {
-		search := affineSearch{top: 3, from: -0.9, step: 0.05, steps: 36}
 		var q [superBlock]uint8
 		var d, m, sumW [16]float32
 		var w [16]float32
@@ -59,16 +47,41 @@ var q2_k = blockType{
 			group := x[16*j : 16*j+16]
 			importanceWeights(w[:], group, importance[16*j:], s)
 			sumW[j] = sum(w[:])
-			d[j], m[j] = search.fit(q[16*j:16*j+16], group, w[:])
+			d[j], m[j] = weightedQ2K.fit(q[16*j:16*j+16], group, w[:])
 		}
-		var qd, qm [16]uint8
-		putHalf(b[80:], positive(qd[:], d[:], sumW[:], 15))
-		putHalf(b[82:], positive(qm[:], m[:], sumW[:], 15))
-		for j := range qd {
-			b[j] = qd[j] | qm[j]<<4
-		}
+		putWeightedScalesQ2K(b, &d, &m, &sumW)
 		packQ2K(b, x, &q)
 	},
+}
+
+func putScalesQ2K(b []byte, d, m *[16]float32) {
+	var mostD, mostM float32
+	for j := range d {
+		mostD, mostM = greater(mostD, d[j]), greater(mostM, m[j])
+	}
+	if mostD > 0 {
+		inv := 15 / mostD
+		for j := range d {
+			b[j] = uint8(nearest(float32(inv * d[j])))
+		}
+	}
+	if mostM > 0 {
+		inv := 15 / mostM
+		for j := range m {
+			b[j] |= uint8(nearest(float32(inv*m[j])) << 4)
+		}
+	}
+	putHalf(b[80:], mostD/15)
+	putHalf(b[82:], mostM/15)
+}
+
+func putWeightedScalesQ2K(b []byte, d, m, sumW *[16]float32) {
+	var qd, qm [16]uint8
+	putHalf(b[80:], positive(qd[:], d[:], sumW[:], 15))
+	putHalf(b[82:], positive(qm[:], m[:], sumW[:], 15))
+	for j := range qd {
+		b[j] = qd[j] | qm[j]<<4
+	}
 }
 
 // packQ2K stores the levels for the scales in b. Where a group's scale is 0 they
@@ -84,14 +97,25 @@ func packQ2K(b []byte, x []float32, q *[superBlock]uint8) {
 // q4_k and q5_k: 8 groups of 32 with 6-bit scales and mins; d, e, 12 bytes of
 // them, for q5_k 32 bytes with the fifth bits, 128 bytes of nibbles.
 var (
-	q4_k = sixBitType(affineSearch{top: 15, from: -1, step: 0.1, steps: 20}, 255)
-	q5_k = sixBitType(affineSearch{top: 31, from: -0.5, step: 0.1, steps: 15}, 63)
+	sixBitQ4K = sixBitScales{affineSearch{top: 15, from: -1, step: 0.1, steps: 20}, 255}
+	sixBitQ5K = sixBitScales{affineSearch{top: 31, from: -0.5, step: 0.1, steps: 15}, 63}
+	q4_k      = sixBitQ4K.blockType()
+	q5_k      = sixBitQ5K.blockType()
 )
 
-// sixBitType is the type with this search where there is no importance. With
-// it, the integer scales are limited to mostScale.
-func sixBitType(plain affineSearch, mostScale uint8) blockType {
-	weighted := affineSearch{top: plain.top, from: -0.9, step: 0.05, steps: 36}
+// sixBitScales are the types with this search where there is no importance.
+// With it, the integer scales are limited to mostScale.
+type sixBitScales struct {
+	plain     affineSearch
+	mostScale uint8
+}
+
+func (t sixBitScales) weighted() affineSearch {
+	return affineSearch{top: t.plain.top, from: -0.9, step: 0.05, steps: 36}
+}
+
+func (t sixBitScales) blockType() blockType {
+	plain, weighted := t.plain, t.weighted()
 	return blockType{
 		halves: []int{0, 2},
 		decode: func(x []float32, b []byte) {
@@ -107,7 +131,6 @@ func sixBitType(plain affineSearch, mostScale uint8) blockType {
 			var q [superBlock]uint8
 			var d, m [8]float32
 			var w [32]float32
-			var mostD, mostM float32
 			for j := range d {
 				group := x[32*j : 32*j+32]
 				rms := sqrt(float32(sumSquares(group) / 32))
@@ -115,23 +138,8 @@ func sixBitType(plain affineSearch, mostScale uint8) blockType {
 					w[i] = rms + abs(v)
 				}
 				d[j], m[j] = plain.fit(q[32*j:32*j+32], group, w[:])
-				mostD, mostM = greater(mostD, d[j]), greater(mostM, m[j])
 			}
-			var invD, invM float32
-			if mostD > 0 {
-				invD = 63 / mostD
-			}
-			if mostM > 0 {
-				invM = 63 / mostM
-			}
-			var qd, qm [8]uint8
-			for j := range d {
-				qd[j] = min(63, uint8(nearest(float32(invD*d[j]))))
-				qm[j] = min(63, uint8(nearest(float32(invM*m[j]))))
-			}
-			putHalf(b, mostD/63)
-			putHalf(b[2:], mostM/63)
-			putScalesAndMins(b[4:16], &qd, &qm)
+			t.put(b, &d, &m)
 			packSixBit(b, x, &q, plain.top)
 		},
 		weighted: func(b []byte, x, importance []float32) {
@@ -145,16 +153,44 @@ func sixBitType(plain affineSearch, mostScale uint8) blockType {
 				sumW[j] = sum(w[:])
 				d[j], m[j] = weighted.fit(q[32*j:32*j+32], group, w[:])
 			}
-			var qd, qm [8]uint8
-			putHalf(b, positive(qd[:], d[:], sumW[:], 63))
-			putHalf(b[2:], positive(qm[:], m[:], sumW[:], 63))
-			for j := range qd {
-				qd[j], qm[j] = min(mostScale, qd[j]), min(mostScale, qm[j])
-			}
-			putScalesAndMins(b[4:16], &qd, &qm)
+			t.putWeighted(b, &d, &m, &sumW)
 			packSixBit(b, x, &q, weighted.top)
 		},
 	}
+}
+
+// put stores the scales and mins of the groups.
+func (t sixBitScales) put(b []byte, d, m *[8]float32) {
+	var mostD, mostM float32
+	for j := range d {
+		mostD, mostM = greater(mostD, d[j]), greater(mostM, m[j])
+	}
+	var invD, invM float32
+	if mostD > 0 {
+		invD = 63 / mostD
+	}
+	if mostM > 0 {
+		invM = 63 / mostM
+	}
+	var qd, qm [8]uint8
+	for j := range d {
+		qd[j] = min(63, uint8(nearest(float32(invD*d[j]))))
+		qm[j] = min(63, uint8(nearest(float32(invM*m[j]))))
+	}
+	putHalf(b, mostD/63)
+	putHalf(b[2:], mostM/63)
+	putScalesAndMins(b[4:16], &qd, &qm)
+}
+
+// putWeighted is put where the elements of a group weigh sumW.
+func (t sixBitScales) putWeighted(b []byte, d, m, sumW *[8]float32) {
+	var qd, qm [8]uint8
+	putHalf(b, positive(qd[:], d[:], sumW[:], 63))
+	putHalf(b[2:], positive(qm[:], m[:], sumW[:], 63))
+	for j := range qd {
+		qd[j], qm[j] = min(t.mostScale, qd[j]), min(t.mostScale, qm[j])
+	}
+	putScalesAndMins(b[4:16], &qd, &qm)
 }
 
 // packSixBit stores the levels for the scales in b. Where a group's scale is 0

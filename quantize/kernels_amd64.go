@@ -5,31 +5,106 @@
 package quantize
 
 // f16FromF32AVX2 converts elements by 16 and returns how many it has done: it stops before 16 with one whose half is not finite.
+//
+//go:noescape
 func f16FromF32AVX2(dst []byte, src []float32) (done int)
 
 // f16FromF32BytesAVX2 converts elements by 16 and returns how many it has done: it stops before 16 with one whose half is not finite.
+//
+//go:noescape
 func f16FromF32BytesAVX2(dst []byte, src []byte) (done int)
 
 // bf16FromF32AVX2 converts elements by 16 and returns how many it has done: it stops before 16 with one whose bfloat16 is not finite.
+//
+//go:noescape
 func bf16FromF32AVX2(dst []byte, src []float32) (done int)
 
 // f32FromF16AVX2 converts elements by 16 and returns how many it has done: it stops before 16 with one that is a NaN.
+//
+//go:noescape
 func f32FromF16AVX2(dst []float32, src []byte) (done int)
 
 // f32FromBF16AVX2 converts elements by 16 and returns how many it has done.
+//
+//go:noescape
 func f32FromBF16AVX2(dst []float32, src []byte) (done int)
 
 // encodeQ8_0AVX2 packs blocks of src and returns how many: it stops before one that is for the Go code, as it has a magnitude above 65504, a NaN or, in formats with a minimum, the minimum zero.
+//
+//go:noescape
 func encodeQ8_0AVX2(dst []byte, src []float32) (done int)
 
 // encodeQ4_0AVX2 packs blocks of src and returns how many: it stops before one that is for the Go code, as it has a magnitude above 65504, a NaN or, in formats with a minimum, the minimum zero.
+//
+//go:noescape
 func encodeQ4_0AVX2(dst []byte, src []float32) (done int)
 
 // encodeQ5_0AVX2 packs blocks of src and returns how many: it stops before one that is for the Go code, as it has a magnitude above 65504, a NaN or, in formats with a minimum, the minimum zero.
+//
+//go:noescape
 func encodeQ5_0AVX2(dst []byte, src []float32) (done int)
 
 // encodeQ4_1AVX2 packs blocks of src and returns how many: it stops before one that is for the Go code, as it has a magnitude above 65504, a NaN or, in formats with a minimum, the minimum zero.
+//
+//go:noescape
 func encodeQ4_1AVX2(dst []byte, src []float32) (done int)
 
 // encodeQ5_1AVX2 packs blocks of src and returns how many: it stops before one that is for the Go code, as it has a magnitude above 65504, a NaN or, in formats with a minimum, the minimum zero.
+//
+//go:noescape
 func encodeQ5_1AVX2(dst []byte, src []float32) (done int)
+
+// transposeAVX2 stores element i of each of 16 groups of n in row i, n a multiple of 4, and returns the bits of the largest magnitude, of a NaN if there is one.
+//
+//go:noescape
+func transposeAVX2(rows *float32, src []float32, n int) (most uint32)
+
+// weightsRMSAVX2 sets w to the root mean square of the group + |x|; n is 32.
+//
+//go:noescape
+func weightsRMSAVX2(l *float32, n int)
+
+// weightsMagnitudeAVX2 sets w to |x|.
+//
+//go:noescape
+func weightsMagnitudeAVX2(l *float32, n int)
+
+// weightsSquareAVX2 sets w to x².
+//
+//go:noescape
+func weightsSquareAVX2(l *float32, n int)
+
+// weightsImportanceAVX2 multiplies w by √(spread + x²).
+//
+//go:noescape
+func weightsImportanceAVX2(l *float32, n int)
+
+// affineFitAVX2 is affineSearch.fit: it sets scale and low to x ≈ scale·q + low and inv and from to q = inv·(x − from), inv 0 if all levels are; factors are the ways to round times max − min, limit is the top level in magic bits.
+//
+//go:noescape
+func affineFitAVX2(l *float32, n int, factors []float32, limit uint32)
+
+// affineFitMagnitudeAVX2 is affineSearch.fit: it sets scale and low to x ≈ scale·q + low and inv and from to q = inv·(x − from), inv 0 if all levels are; factors are the ways to round times max − min, limit is the top level in magic bits.
+//
+//go:noescape
+func affineFitMagnitudeAVX2(l *float32, n int, factors []float32, limit uint32)
+
+// symmetricFitAVX2 is symmetric: it sets scale and, for the levels inv·x, inv, 0 for a group of zeros; factors are the ways to round times the peak, bottom and limit the ends of the levels in magic bits. It overwrites the levels.
+//
+//go:noescape
+func symmetricFitAVX2(l *float32, n int, factors []float32, bottom uint32, limit uint32)
+
+// refinedFitAVX2 is refined for levels from −4: it sets scale and the levels, as signed numbers; inv is 0 for a group of zeros.
+//
+//go:noescape
+func refinedFitAVX2(l *float32, n int)
+
+// levelsOverAVX2 rounds (x + offset)/by, by and offset one for each 16 of the 256 elements, and sets q to what that is above bottom; bottom and limit are the ends of the levels in magic bits.
+//
+//go:noescape
+func levelsOverAVX2(q *[256]uint8, x []float32, by *[16]float32, offset *[16]float32, bottom uint32, limit uint32)
+
+// levelsTimesAVX2 rounds by·(x − offset), by and offset one for each 16 of the 256 elements, and sets q to what that is above bottom; bottom and limit are the ends of the levels in magic bits.
+//
+//go:noescape
+func levelsTimesAVX2(q *[256]uint8, x []float32, by *[16]float32, offset *[16]float32, bottom uint32, limit uint32)

@@ -949,3 +949,1472 @@ DATA bits41f80000<>+20(SB)/4, $0x41f80000
 DATA bits41f80000<>+24(SB)/4, $0x41f80000
 DATA bits41f80000<>+28(SB)/4, $0x41f80000
 GLOBL bits41f80000<>(SB), RODATA|NOPTR, $32
+
+// func transposeAVX2(rows *float32, src []float32, n int) (most uint32)
+// Requires: AVX, AVX2
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-44
+	MOVQ   rows+0(FP), AX
+	MOVQ   src_base+8(FP), CX
+	MOVQ   n+32(FP), DX
+	MOVQ   DX, BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   BX, DI
+	SHLQ   $0x02, DI
+	SHRQ   $0x02, DX
+	VXORPS Y0, Y0, Y0
+
+columns:
+	MOVQ        CX, R8
+	LEAQ        (R8)(DI*1), R9
+	VMOVUPS     (R8), X1
+	VINSERTF128 $0x01, (R9), Y1, Y1
+	VPAND       bits7fffffff<>+0(SB), Y1, Y2
+	VPMAXUD     Y2, Y0, Y0
+	VMOVUPS     (R8)(BX*1), X3
+	VINSERTF128 $0x01, (R9)(BX*1), Y3, Y3
+	VPAND       bits7fffffff<>+0(SB), Y3, Y2
+	VPMAXUD     Y2, Y0, Y0
+	VMOVUPS     (R8)(BX*2), X5
+	VINSERTF128 $0x01, (R9)(BX*2), Y5, Y5
+	VPAND       bits7fffffff<>+0(SB), Y5, Y2
+	VPMAXUD     Y2, Y0, Y0
+	VMOVUPS     (R8)(SI*1), X6
+	VINSERTF128 $0x01, (R9)(SI*1), Y6, Y6
+	VPAND       bits7fffffff<>+0(SB), Y6, Y2
+	VPMAXUD     Y2, Y0, Y0
+	VUNPCKLPS   Y3, Y1, Y2
+	VUNPCKHPS   Y3, Y1, Y4
+	VUNPCKLPS   Y6, Y5, Y3
+	VUNPCKHPS   Y6, Y5, Y6
+	VUNPCKLPD   Y3, Y2, Y1
+	VUNPCKHPD   Y3, Y2, Y3
+	VUNPCKLPD   Y6, Y4, Y5
+	VUNPCKHPD   Y6, Y4, Y6
+	VMOVUPS     Y1, (AX)
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     Y5, 128(AX)
+	VMOVUPS     Y6, 192(AX)
+	LEAQ        (R8)(DI*2), R8
+	LEAQ        (R8)(DI*1), R9
+	VMOVUPS     (R8), X7
+	VINSERTF128 $0x01, (R9), Y7, Y7
+	VPAND       bits7fffffff<>+0(SB), Y7, Y2
+	VPMAXUD     Y2, Y0, Y0
+	VMOVUPS     (R8)(BX*1), X8
+	VINSERTF128 $0x01, (R9)(BX*1), Y8, Y8
+	VPAND       bits7fffffff<>+0(SB), Y8, Y2
+	VPMAXUD     Y2, Y0, Y0
+	VMOVUPS     (R8)(BX*2), X9
+	VINSERTF128 $0x01, (R9)(BX*2), Y9, Y9
+	VPAND       bits7fffffff<>+0(SB), Y9, Y2
+	VPMAXUD     Y2, Y0, Y0
+	VMOVUPS     (R8)(SI*1), X10
+	VINSERTF128 $0x01, (R9)(SI*1), Y10, Y10
+	VPAND       bits7fffffff<>+0(SB), Y10, Y2
+	VPMAXUD     Y2, Y0, Y0
+	VUNPCKLPS   Y8, Y7, Y2
+	VUNPCKHPS   Y8, Y7, Y4
+	VUNPCKLPS   Y10, Y9, Y8
+	VUNPCKHPS   Y10, Y9, Y10
+	VUNPCKLPD   Y8, Y2, Y7
+	VUNPCKHPD   Y8, Y2, Y8
+	VUNPCKLPD   Y10, Y4, Y9
+	VUNPCKHPD   Y10, Y4, Y10
+	VMOVUPS     Y7, 32(AX)
+	VMOVUPS     Y8, 96(AX)
+	VMOVUPS     Y9, 160(AX)
+	VMOVUPS     Y10, 224(AX)
+	ADDQ        $0x10, CX
+	ADDQ        $0x00000100, AX
+	DECQ        DX
+	JNZ         columns
+	VPERMQ      $0x4e, Y0, Y1
+	VPMAXUD     Y0, Y1, Y0
+	VPSHUFD     $0x4e, Y0, Y1
+	VPMAXUD     Y0, Y1, Y0
+	VPSHUFD     $0xb1, Y0, Y1
+	VPMAXUD     Y0, Y1, Y0
+	VMOVD       X0, AX
+	MOVL        AX, most+40(FP)
+	VZEROUPPER
+	RET
+
+// func weightsRMSAVX2(l *float32, n int)
+// Requires: AVX
+TEXT ·weightsRMSAVX2(SB), NOSPLIT, $0-16
+	MOVQ   l+0(FP), CX
+	MOVQ   n+8(FP), DX
+	SHLQ   $0x06, DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   AX, AX
+
+squares:
+	VMOVUPS (CX)(AX*1), Y2
+	VMULPS  Y2, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS 32(CX)(AX*1), Y2
+	VMULPS  Y2, Y2, Y2
+	VADDPS  Y2, Y1, Y1
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     squares
+	VMULPS  bits3d000000<>+0(SB), Y0, Y0
+	VSQRTPS Y0, Y0
+	VMULPS  bits3d000000<>+0(SB), Y1, Y1
+	VSQRTPS Y1, Y1
+	XORQ    AX, AX
+
+weights:
+	VMOVUPS (CX)(AX*1), Y2
+	VANDPS  bits7fffffff<>+0(SB), Y2, Y2
+	VADDPS  Y2, Y0, Y2
+	VMOVUPS Y2, 2048(CX)(AX*1)
+	VMOVUPS 32(CX)(AX*1), Y2
+	VANDPS  bits7fffffff<>+0(SB), Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 2080(CX)(AX*1)
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     weights
+	VZEROUPPER
+	RET
+
+DATA bits3d000000<>+0(SB)/4, $0x3d000000
+DATA bits3d000000<>+4(SB)/4, $0x3d000000
+DATA bits3d000000<>+8(SB)/4, $0x3d000000
+DATA bits3d000000<>+12(SB)/4, $0x3d000000
+DATA bits3d000000<>+16(SB)/4, $0x3d000000
+DATA bits3d000000<>+20(SB)/4, $0x3d000000
+DATA bits3d000000<>+24(SB)/4, $0x3d000000
+DATA bits3d000000<>+28(SB)/4, $0x3d000000
+GLOBL bits3d000000<>(SB), RODATA|NOPTR, $32
+
+// func weightsMagnitudeAVX2(l *float32, n int)
+// Requires: AVX
+TEXT ·weightsMagnitudeAVX2(SB), NOSPLIT, $0-16
+	MOVQ l+0(FP), CX
+	MOVQ n+8(FP), DX
+	SHLQ $0x06, DX
+	XORQ AX, AX
+
+weights:
+	VMOVUPS (CX)(AX*1), Y0
+	VANDPS  bits7fffffff<>+0(SB), Y0, Y0
+	VMOVUPS Y0, 2048(CX)(AX*1)
+	VMOVUPS 32(CX)(AX*1), Y0
+	VANDPS  bits7fffffff<>+0(SB), Y0, Y0
+	VMOVUPS Y0, 2080(CX)(AX*1)
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     weights
+	VZEROUPPER
+	RET
+
+// func weightsSquareAVX2(l *float32, n int)
+// Requires: AVX
+TEXT ·weightsSquareAVX2(SB), NOSPLIT, $0-16
+	MOVQ l+0(FP), CX
+	MOVQ n+8(FP), DX
+	SHLQ $0x06, DX
+	XORQ AX, AX
+
+weights:
+	VMOVUPS (CX)(AX*1), Y0
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2048(CX)(AX*1)
+	VMOVUPS 32(CX)(AX*1), Y0
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2080(CX)(AX*1)
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     weights
+	VZEROUPPER
+	RET
+
+// func weightsImportanceAVX2(l *float32, n int)
+// Requires: AVX
+TEXT ·weightsImportanceAVX2(SB), NOSPLIT, $0-16
+	MOVQ    l+0(FP), CX
+	MOVQ    n+8(FP), DX
+	SHLQ    $0x06, DX
+	VMOVUPS 4480(CX), Y0
+	VMOVUPS 4512(CX), Y1
+	XORQ    AX, AX
+
+weights:
+	VMOVUPS (CX)(AX*1), Y2
+	VMULPS  Y2, Y2, Y2
+	VADDPS  Y2, Y0, Y2
+	VSQRTPS Y2, Y2
+	VMULPS  2048(CX)(AX*1), Y2, Y2
+	VMOVUPS Y2, 2048(CX)(AX*1)
+	VMOVUPS 32(CX)(AX*1), Y2
+	VMULPS  Y2, Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VSQRTPS Y2, Y2
+	VMULPS  2080(CX)(AX*1), Y2, Y2
+	VMOVUPS Y2, 2080(CX)(AX*1)
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     weights
+	VZEROUPPER
+	RET
+
+// func affineFitAVX2(l *float32, n int, factors []float32, limit uint32)
+// Requires: AVX, AVX2
+TEXT ·affineFitAVX2(SB), NOSPLIT, $0-44
+	MOVQ         l+0(FP), CX
+	MOVQ         n+8(FP), DX
+	SHLQ         $0x06, DX
+	MOVQ         factors_base+16(FP), BX
+	MOVQ         factors_len+24(FP), SI
+	MOVL         limit+40(FP), AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VMOVUPS      Y0, 4736(CX)
+	VMOVUPS      Y0, 4768(CX)
+	VMOVUPS      (CX), Y0
+	VMOVAPS      Y0, Y2
+	VMOVUPS      2048(CX), Y4
+	VMULPS       Y0, Y4, Y6
+	VMOVUPS      32(CX), Y1
+	VMOVAPS      Y1, Y3
+	VMOVUPS      2080(CX), Y5
+	VMULPS       Y1, Y5, Y7
+	MOVQ         $0x00000040, AX
+
+extents:
+	VMOVUPS      (CX)(AX*1), Y8
+	VMOVUPS      2048(CX)(AX*1), Y9
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y2, Y8, Y2
+	VADDPS       Y9, Y4, Y4
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      32(CX)(AX*1), Y8
+	VMOVUPS      2080(CX)(AX*1), Y9
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y3, Y8, Y3
+	VADDPS       Y9, Y5, Y5
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	ADDQ         $0x40, AX
+	CMPQ         AX, DX
+	JLT          extents
+	VXORPS       Y8, Y8, Y8
+	VCMPPS       $0x1e, Y8, Y0, Y8
+	VANDNPS      Y0, Y8, Y0
+	VMOVUPS      Y0, 4160(CX)
+	VMOVUPS      Y0, 4672(CX)
+	VMOVUPS      Y2, 4608(CX)
+	VMOVUPS      Y4, 4352(CX)
+	VMOVUPS      Y6, 4416(CX)
+	VXORPS       Y0, Y0, Y0
+	VCMPPS       $0x1e, Y0, Y1, Y0
+	VANDNPS      Y1, Y0, Y1
+	VMOVUPS      Y1, 4192(CX)
+	VMOVUPS      Y1, 4704(CX)
+	VMOVUPS      Y3, 4640(CX)
+	VMOVUPS      Y5, 4384(CX)
+	VMOVUPS      Y7, 4448(CX)
+	VBROADCASTSS (BX), Y0
+	VMOVUPS      4160(CX), Y1
+	VMOVUPS      bits3f800000<>+0(SB), Y3
+	VMOVUPS      4608(CX), Y2
+	VSUBPS       Y1, Y2, Y2
+	VDIVPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 4224(CX)
+	VMOVUPS      Y1, 4288(CX)
+	VDIVPS       Y2, Y3, Y3
+	VMOVUPS      Y3, 4096(CX)
+	VMOVUPS      4192(CX), Y1
+	VMOVUPS      bits3f800000<>+0(SB), Y3
+	VMOVUPS      4640(CX), Y2
+	VSUBPS       Y1, Y2, Y2
+	VDIVPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 4256(CX)
+	VMOVUPS      Y1, 4320(CX)
+	VDIVPS       Y2, Y3, Y3
+	VMOVUPS      Y3, 4128(CX)
+	VMOVUPS      4224(CX), Y0
+	VMOVUPS      4160(CX), Y2
+	VMOVUPS      4256(CX), Y1
+	VMOVUPS      4192(CX), Y3
+	XORQ         AX, AX
+
+firstLevels:
+	VMOVUPS (CX)(AX*1), Y4
+	VSUBPS  Y2, Y4, Y4
+	VMULPS  Y4, Y0, Y4
+	VADDPS  bits4b400000<>+0(SB), Y4, Y4
+	VPAND   bits007fffff<>+0(SB), Y4, Y4
+	VPOR    bits4b000000<>+0(SB), Y4, Y4
+	VPMAXSD bits4b400000<>+0(SB), Y4, Y4
+	VPMINSD 4736(CX), Y4, Y4
+	VSUBPS  bits4b400000<>+0(SB), Y4, Y4
+	VMOVUPS Y4, 7936(CX)(AX*1)
+	VMOVUPS 32(CX)(AX*1), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y1, Y4
+	VADDPS  bits4b400000<>+0(SB), Y4, Y4
+	VPAND   bits007fffff<>+0(SB), Y4, Y4
+	VPOR    bits4b000000<>+0(SB), Y4, Y4
+	VPMAXSD bits4b400000<>+0(SB), Y4, Y4
+	VPMINSD 4768(CX), Y4, Y4
+	VSUBPS  bits4b400000<>+0(SB), Y4, Y4
+	VMOVUPS Y4, 7968(CX)(AX*1)
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     firstLevels
+	VMOVUPS 4096(CX), Y0
+	VMOVUPS 4128(CX), Y1
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	XORQ    AX, AX
+
+firstLoss:
+	VMULPS  7936(CX)(AX*1), Y0, Y6
+	VADDPS  Y2, Y6, Y6
+	VSUBPS  (CX)(AX*1), Y6, Y6
+	VMULPS  Y6, Y6, Y6
+	VMULPS  2048(CX)(AX*1), Y6, Y6
+	VADDPS  Y6, Y4, Y4
+	VMULPS  7968(CX)(AX*1), Y1, Y6
+	VADDPS  Y3, Y6, Y6
+	VSUBPS  32(CX)(AX*1), Y6, Y6
+	VMULPS  Y6, Y6, Y6
+	VMULPS  2080(CX)(AX*1), Y6, Y6
+	VADDPS  Y6, Y5, Y5
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     firstLoss
+	VMOVUPS Y4, 4544(CX)
+	VMOVUPS Y5, 4576(CX)
+	DECQ    SI
+	ADDQ    $0x04, BX
+
+way:
+	VBROADCASTSS (BX), Y0
+	VMOVUPS      4160(CX), Y3
+	VMOVUPS      4608(CX), Y1
+	VSUBPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y0, Y1
+	VMOVUPS      Y1, 4864(CX)
+	VMOVUPS      4192(CX), Y4
+	VMOVUPS      4640(CX), Y2
+	VSUBPS       Y4, Y2, Y2
+	VDIVPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 4896(CX)
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	XORQ         AX, AX
+
+levels:
+	VMOVUPS   (CX)(AX*1), Y10
+	VSUBPS    Y3, Y10, Y11
+	VMULPS    Y11, Y1, Y11
+	VADDPS    bits4b400000<>+0(SB), Y11, Y11
+	VPAND     bits007fffff<>+0(SB), Y11, Y11
+	VPOR      bits4b000000<>+0(SB), Y11, Y11
+	VPMAXSD   bits4b400000<>+0(SB), Y11, Y11
+	VPMINSD   4736(CX), Y11, Y11
+	VSUBPS    bits4b400000<>+0(SB), Y11, Y11
+	VMOVUPS   Y11, 7936(CX)(AX*1)
+	VMULPS    2048(CX)(AX*1), Y11, Y12
+	VADDPS    Y12, Y0, Y0
+	VMULPS    Y12, Y11, Y11
+	VADDPS    Y11, Y6, Y6
+	VMULPS    Y10, Y12, Y12
+	VADDPS    Y12, Y8, Y8
+	VMOVUPS   32(CX)(AX*1), Y10
+	VSUBPS    Y4, Y10, Y11
+	VMULPS    Y11, Y2, Y11
+	VADDPS    bits4b400000<>+0(SB), Y11, Y11
+	VPAND     bits007fffff<>+0(SB), Y11, Y11
+	VPOR      bits4b000000<>+0(SB), Y11, Y11
+	VPMAXSD   bits4b400000<>+0(SB), Y11, Y11
+	VPMINSD   4768(CX), Y11, Y11
+	VSUBPS    bits4b400000<>+0(SB), Y11, Y11
+	VMOVUPS   Y11, 7968(CX)(AX*1)
+	VMULPS    2080(CX)(AX*1), Y11, Y12
+	VADDPS    Y12, Y5, Y5
+	VMULPS    Y12, Y11, Y11
+	VADDPS    Y11, Y7, Y7
+	VMULPS    Y10, Y12, Y12
+	VADDPS    Y12, Y9, Y9
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       levels
+	VMULPS    4352(CX), Y6, Y2
+	VMULPS    Y0, Y0, Y3
+	VSUBPS    Y3, Y2, Y4
+	VXORPS    Y1, Y1, Y1
+	VCMPPS    $0x1e, Y1, Y4, Y1
+	VMOVUPS   Y1, 4800(CX)
+	VMULPS    4352(CX), Y8, Y2
+	VMULPS    4416(CX), Y0, Y3
+	VSUBPS    Y3, Y2, Y2
+	VDIVPS    Y4, Y2, Y1
+	VMULPS    4416(CX), Y6, Y2
+	VMULPS    Y0, Y8, Y3
+	VSUBPS    Y3, Y2, Y2
+	VDIVPS    Y4, Y2, Y0
+	VXORPS    Y2, Y2, Y2
+	VCMPPS    $0x1e, Y2, Y0, Y3
+	VDIVPS    Y6, Y8, Y2
+	VBLENDVPS Y3, Y2, Y1, Y1
+	VANDNPS   Y0, Y3, Y0
+	VMULPS    4384(CX), Y7, Y3
+	VMULPS    Y5, Y5, Y4
+	VSUBPS    Y4, Y3, Y6
+	VXORPS    Y2, Y2, Y2
+	VCMPPS    $0x1e, Y2, Y6, Y2
+	VMOVUPS   Y2, 4832(CX)
+	VMULPS    4384(CX), Y9, Y3
+	VMULPS    4448(CX), Y5, Y4
+	VSUBPS    Y4, Y3, Y3
+	VDIVPS    Y6, Y3, Y2
+	VMULPS    4448(CX), Y7, Y3
+	VMULPS    Y5, Y9, Y4
+	VSUBPS    Y4, Y3, Y3
+	VDIVPS    Y6, Y3, Y4
+	VXORPS    Y3, Y3, Y3
+	VCMPPS    $0x1e, Y3, Y4, Y5
+	VDIVPS    Y7, Y9, Y3
+	VBLENDVPS Y5, Y3, Y2, Y2
+	VANDNPS   Y4, Y5, Y4
+	VXORPS    Y3, Y3, Y3
+	VXORPS    Y5, Y5, Y5
+	XORQ      AX, AX
+
+loss:
+	VMULPS    7936(CX)(AX*1), Y1, Y6
+	VADDPS    Y0, Y6, Y6
+	VSUBPS    (CX)(AX*1), Y6, Y6
+	VMULPS    Y6, Y6, Y6
+	VMULPS    2048(CX)(AX*1), Y6, Y6
+	VADDPS    Y6, Y3, Y3
+	VMULPS    7968(CX)(AX*1), Y2, Y6
+	VADDPS    Y4, Y6, Y6
+	VSUBPS    32(CX)(AX*1), Y6, Y6
+	VMULPS    Y6, Y6, Y6
+	VMULPS    2080(CX)(AX*1), Y6, Y6
+	VADDPS    Y6, Y5, Y5
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       loss
+	VMOVUPS   4544(CX), Y6
+	VCMPPS    $0x11, Y6, Y3, Y6
+	VANDPS    4800(CX), Y6, Y6
+	VMOVUPS   4544(CX), Y7
+	VBLENDVPS Y6, Y3, Y7, Y7
+	VMOVUPS   Y7, 4544(CX)
+	VMOVUPS   4864(CX), Y3
+	VMOVUPS   4224(CX), Y7
+	VBLENDVPS Y6, Y3, Y7, Y7
+	VMOVUPS   Y7, 4224(CX)
+	VMOVUPS   4160(CX), Y3
+	VMOVUPS   4288(CX), Y7
+	VBLENDVPS Y6, Y3, Y7, Y7
+	VMOVUPS   Y7, 4288(CX)
+	VMOVUPS   4096(CX), Y3
+	VBLENDVPS Y6, Y1, Y3, Y3
+	VMOVUPS   Y3, 4096(CX)
+	VMOVUPS   4160(CX), Y1
+	VBLENDVPS Y6, Y0, Y1, Y1
+	VMOVUPS   Y1, 4160(CX)
+	VMOVUPS   4576(CX), Y0
+	VCMPPS    $0x11, Y0, Y5, Y0
+	VANDPS    4832(CX), Y0, Y0
+	VMOVUPS   4576(CX), Y1
+	VBLENDVPS Y0, Y5, Y1, Y1
+	VMOVUPS   Y1, 4576(CX)
+	VMOVUPS   4896(CX), Y1
+	VMOVUPS   4256(CX), Y3
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VMOVUPS   Y3, 4256(CX)
+	VMOVUPS   4192(CX), Y1
+	VMOVUPS   4320(CX), Y3
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VMOVUPS   Y3, 4320(CX)
+	VMOVUPS   4128(CX), Y1
+	VBLENDVPS Y0, Y2, Y1, Y1
+	VMOVUPS   Y1, 4128(CX)
+	VMOVUPS   4192(CX), Y1
+	VBLENDVPS Y0, Y4, Y1, Y1
+	VMOVUPS   Y1, 4192(CX)
+	ADDQ      $0x04, BX
+	DECQ      SI
+	JNZ       way
+	VMOVUPS   4672(CX), Y0
+	VCMPPS    $0x00, 4608(CX), Y0, Y1
+	VANDNPS   4096(CX), Y1, Y2
+	VMOVUPS   Y2, 4096(CX)
+	VANDNPS   4224(CX), Y1, Y2
+	VMOVUPS   Y2, 4224(CX)
+	VMOVUPS   4160(CX), Y2
+	VBLENDVPS Y1, Y0, Y2, Y2
+	VMOVUPS   Y2, 4160(CX)
+	VMOVUPS   4704(CX), Y0
+	VCMPPS    $0x00, 4640(CX), Y0, Y1
+	VANDNPS   4128(CX), Y1, Y2
+	VMOVUPS   Y2, 4128(CX)
+	VANDNPS   4256(CX), Y1, Y2
+	VMOVUPS   Y2, 4256(CX)
+	VMOVUPS   4192(CX), Y2
+	VBLENDVPS Y1, Y0, Y2, Y2
+	VMOVUPS   Y2, 4192(CX)
+	VZEROUPPER
+	RET
+
+DATA bits4b400000<>+0(SB)/4, $0x4b400000
+DATA bits4b400000<>+4(SB)/4, $0x4b400000
+DATA bits4b400000<>+8(SB)/4, $0x4b400000
+DATA bits4b400000<>+12(SB)/4, $0x4b400000
+DATA bits4b400000<>+16(SB)/4, $0x4b400000
+DATA bits4b400000<>+20(SB)/4, $0x4b400000
+DATA bits4b400000<>+24(SB)/4, $0x4b400000
+DATA bits4b400000<>+28(SB)/4, $0x4b400000
+GLOBL bits4b400000<>(SB), RODATA|NOPTR, $32
+
+DATA bits007fffff<>+0(SB)/4, $0x007fffff
+DATA bits007fffff<>+4(SB)/4, $0x007fffff
+DATA bits007fffff<>+8(SB)/4, $0x007fffff
+DATA bits007fffff<>+12(SB)/4, $0x007fffff
+DATA bits007fffff<>+16(SB)/4, $0x007fffff
+DATA bits007fffff<>+20(SB)/4, $0x007fffff
+DATA bits007fffff<>+24(SB)/4, $0x007fffff
+DATA bits007fffff<>+28(SB)/4, $0x007fffff
+GLOBL bits007fffff<>(SB), RODATA|NOPTR, $32
+
+DATA bits4b000000<>+0(SB)/4, $0x4b000000
+DATA bits4b000000<>+4(SB)/4, $0x4b000000
+DATA bits4b000000<>+8(SB)/4, $0x4b000000
+DATA bits4b000000<>+12(SB)/4, $0x4b000000
+DATA bits4b000000<>+16(SB)/4, $0x4b000000
+DATA bits4b000000<>+20(SB)/4, $0x4b000000
+DATA bits4b000000<>+24(SB)/4, $0x4b000000
+DATA bits4b000000<>+28(SB)/4, $0x4b000000
+GLOBL bits4b000000<>(SB), RODATA|NOPTR, $32
+
+// func affineFitMagnitudeAVX2(l *float32, n int, factors []float32, limit uint32)
+// Requires: AVX, AVX2
+TEXT ·affineFitMagnitudeAVX2(SB), NOSPLIT, $0-44
+	MOVQ         l+0(FP), CX
+	MOVQ         n+8(FP), DX
+	SHLQ         $0x06, DX
+	MOVQ         factors_base+16(FP), BX
+	MOVQ         factors_len+24(FP), SI
+	MOVL         limit+40(FP), AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VMOVUPS      Y0, 4736(CX)
+	VMOVUPS      Y0, 4768(CX)
+	VMOVUPS      (CX), Y0
+	VMOVAPS      Y0, Y2
+	VMOVUPS      2048(CX), Y4
+	VMULPS       Y0, Y4, Y6
+	VMOVUPS      32(CX), Y1
+	VMOVAPS      Y1, Y3
+	VMOVUPS      2080(CX), Y5
+	VMULPS       Y1, Y5, Y7
+	MOVQ         $0x00000040, AX
+
+extents:
+	VMOVUPS      (CX)(AX*1), Y8
+	VMOVUPS      2048(CX)(AX*1), Y9
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y2, Y8, Y2
+	VADDPS       Y9, Y4, Y4
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      32(CX)(AX*1), Y8
+	VMOVUPS      2080(CX)(AX*1), Y9
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y3, Y8, Y3
+	VADDPS       Y9, Y5, Y5
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	ADDQ         $0x40, AX
+	CMPQ         AX, DX
+	JLT          extents
+	VXORPS       Y8, Y8, Y8
+	VCMPPS       $0x1e, Y8, Y0, Y8
+	VANDNPS      Y0, Y8, Y0
+	VMOVUPS      Y0, 4160(CX)
+	VMOVUPS      Y0, 4672(CX)
+	VMOVUPS      Y2, 4608(CX)
+	VMOVUPS      Y4, 4352(CX)
+	VMOVUPS      Y6, 4416(CX)
+	VXORPS       Y0, Y0, Y0
+	VCMPPS       $0x1e, Y0, Y1, Y0
+	VANDNPS      Y1, Y0, Y1
+	VMOVUPS      Y1, 4192(CX)
+	VMOVUPS      Y1, 4704(CX)
+	VMOVUPS      Y3, 4640(CX)
+	VMOVUPS      Y5, 4384(CX)
+	VMOVUPS      Y7, 4448(CX)
+	VBROADCASTSS (BX), Y0
+	VMOVUPS      4160(CX), Y1
+	VMOVUPS      bits3f800000<>+0(SB), Y3
+	VMOVUPS      4608(CX), Y2
+	VSUBPS       Y1, Y2, Y2
+	VDIVPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 4224(CX)
+	VMOVUPS      Y1, 4288(CX)
+	VDIVPS       Y2, Y3, Y3
+	VMOVUPS      Y3, 4096(CX)
+	VMOVUPS      4192(CX), Y1
+	VMOVUPS      bits3f800000<>+0(SB), Y3
+	VMOVUPS      4640(CX), Y2
+	VSUBPS       Y1, Y2, Y2
+	VDIVPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 4256(CX)
+	VMOVUPS      Y1, 4320(CX)
+	VDIVPS       Y2, Y3, Y3
+	VMOVUPS      Y3, 4128(CX)
+	VMOVUPS      4224(CX), Y0
+	VMOVUPS      4160(CX), Y2
+	VMOVUPS      4256(CX), Y1
+	VMOVUPS      4192(CX), Y3
+	XORQ         AX, AX
+
+firstLevels:
+	VMOVUPS (CX)(AX*1), Y4
+	VSUBPS  Y2, Y4, Y4
+	VMULPS  Y4, Y0, Y4
+	VADDPS  bits4b400000<>+0(SB), Y4, Y4
+	VPAND   bits007fffff<>+0(SB), Y4, Y4
+	VPOR    bits4b000000<>+0(SB), Y4, Y4
+	VPMAXSD bits4b400000<>+0(SB), Y4, Y4
+	VPMINSD 4736(CX), Y4, Y4
+	VSUBPS  bits4b400000<>+0(SB), Y4, Y4
+	VMOVUPS Y4, 7936(CX)(AX*1)
+	VMOVUPS 32(CX)(AX*1), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y1, Y4
+	VADDPS  bits4b400000<>+0(SB), Y4, Y4
+	VPAND   bits007fffff<>+0(SB), Y4, Y4
+	VPOR    bits4b000000<>+0(SB), Y4, Y4
+	VPMAXSD bits4b400000<>+0(SB), Y4, Y4
+	VPMINSD 4768(CX), Y4, Y4
+	VSUBPS  bits4b400000<>+0(SB), Y4, Y4
+	VMOVUPS Y4, 7968(CX)(AX*1)
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     firstLevels
+	VMOVUPS 4096(CX), Y0
+	VMOVUPS 4128(CX), Y1
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	XORQ    AX, AX
+
+firstLoss:
+	VMULPS  7936(CX)(AX*1), Y0, Y6
+	VADDPS  Y2, Y6, Y6
+	VSUBPS  (CX)(AX*1), Y6, Y6
+	VANDPS  bits7fffffff<>+0(SB), Y6, Y6
+	VMULPS  2048(CX)(AX*1), Y6, Y6
+	VADDPS  Y6, Y4, Y4
+	VMULPS  7968(CX)(AX*1), Y1, Y6
+	VADDPS  Y3, Y6, Y6
+	VSUBPS  32(CX)(AX*1), Y6, Y6
+	VANDPS  bits7fffffff<>+0(SB), Y6, Y6
+	VMULPS  2080(CX)(AX*1), Y6, Y6
+	VADDPS  Y6, Y5, Y5
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     firstLoss
+	VMOVUPS Y4, 4544(CX)
+	VMOVUPS Y5, 4576(CX)
+	DECQ    SI
+	ADDQ    $0x04, BX
+
+way:
+	VBROADCASTSS (BX), Y0
+	VMOVUPS      4160(CX), Y3
+	VMOVUPS      4608(CX), Y1
+	VSUBPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y0, Y1
+	VMOVUPS      Y1, 4864(CX)
+	VMOVUPS      4192(CX), Y4
+	VMOVUPS      4640(CX), Y2
+	VSUBPS       Y4, Y2, Y2
+	VDIVPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 4896(CX)
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	XORQ         AX, AX
+
+levels:
+	VMOVUPS   (CX)(AX*1), Y10
+	VSUBPS    Y3, Y10, Y11
+	VMULPS    Y11, Y1, Y11
+	VADDPS    bits4b400000<>+0(SB), Y11, Y11
+	VPAND     bits007fffff<>+0(SB), Y11, Y11
+	VPOR      bits4b000000<>+0(SB), Y11, Y11
+	VPMAXSD   bits4b400000<>+0(SB), Y11, Y11
+	VPMINSD   4736(CX), Y11, Y11
+	VSUBPS    bits4b400000<>+0(SB), Y11, Y11
+	VMOVUPS   Y11, 7936(CX)(AX*1)
+	VMULPS    2048(CX)(AX*1), Y11, Y12
+	VADDPS    Y12, Y0, Y0
+	VMULPS    Y12, Y11, Y11
+	VADDPS    Y11, Y6, Y6
+	VMULPS    Y10, Y12, Y12
+	VADDPS    Y12, Y8, Y8
+	VMOVUPS   32(CX)(AX*1), Y10
+	VSUBPS    Y4, Y10, Y11
+	VMULPS    Y11, Y2, Y11
+	VADDPS    bits4b400000<>+0(SB), Y11, Y11
+	VPAND     bits007fffff<>+0(SB), Y11, Y11
+	VPOR      bits4b000000<>+0(SB), Y11, Y11
+	VPMAXSD   bits4b400000<>+0(SB), Y11, Y11
+	VPMINSD   4768(CX), Y11, Y11
+	VSUBPS    bits4b400000<>+0(SB), Y11, Y11
+	VMOVUPS   Y11, 7968(CX)(AX*1)
+	VMULPS    2080(CX)(AX*1), Y11, Y12
+	VADDPS    Y12, Y5, Y5
+	VMULPS    Y12, Y11, Y11
+	VADDPS    Y11, Y7, Y7
+	VMULPS    Y10, Y12, Y12
+	VADDPS    Y12, Y9, Y9
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       levels
+	VMULPS    4352(CX), Y6, Y2
+	VMULPS    Y0, Y0, Y3
+	VSUBPS    Y3, Y2, Y4
+	VXORPS    Y1, Y1, Y1
+	VCMPPS    $0x1e, Y1, Y4, Y1
+	VMOVUPS   Y1, 4800(CX)
+	VMULPS    4352(CX), Y8, Y2
+	VMULPS    4416(CX), Y0, Y3
+	VSUBPS    Y3, Y2, Y2
+	VDIVPS    Y4, Y2, Y1
+	VMULPS    4416(CX), Y6, Y2
+	VMULPS    Y0, Y8, Y3
+	VSUBPS    Y3, Y2, Y2
+	VDIVPS    Y4, Y2, Y0
+	VXORPS    Y2, Y2, Y2
+	VCMPPS    $0x1e, Y2, Y0, Y3
+	VDIVPS    Y6, Y8, Y2
+	VBLENDVPS Y3, Y2, Y1, Y1
+	VANDNPS   Y0, Y3, Y0
+	VMULPS    4384(CX), Y7, Y3
+	VMULPS    Y5, Y5, Y4
+	VSUBPS    Y4, Y3, Y6
+	VXORPS    Y2, Y2, Y2
+	VCMPPS    $0x1e, Y2, Y6, Y2
+	VMOVUPS   Y2, 4832(CX)
+	VMULPS    4384(CX), Y9, Y3
+	VMULPS    4448(CX), Y5, Y4
+	VSUBPS    Y4, Y3, Y3
+	VDIVPS    Y6, Y3, Y2
+	VMULPS    4448(CX), Y7, Y3
+	VMULPS    Y5, Y9, Y4
+	VSUBPS    Y4, Y3, Y3
+	VDIVPS    Y6, Y3, Y4
+	VXORPS    Y3, Y3, Y3
+	VCMPPS    $0x1e, Y3, Y4, Y5
+	VDIVPS    Y7, Y9, Y3
+	VBLENDVPS Y5, Y3, Y2, Y2
+	VANDNPS   Y4, Y5, Y4
+	VXORPS    Y3, Y3, Y3
+	VXORPS    Y5, Y5, Y5
+	XORQ      AX, AX
+
+loss:
+	VMULPS    7936(CX)(AX*1), Y1, Y6
+	VADDPS    Y0, Y6, Y6
+	VSUBPS    (CX)(AX*1), Y6, Y6
+	VANDPS    bits7fffffff<>+0(SB), Y6, Y6
+	VMULPS    2048(CX)(AX*1), Y6, Y6
+	VADDPS    Y6, Y3, Y3
+	VMULPS    7968(CX)(AX*1), Y2, Y6
+	VADDPS    Y4, Y6, Y6
+	VSUBPS    32(CX)(AX*1), Y6, Y6
+	VANDPS    bits7fffffff<>+0(SB), Y6, Y6
+	VMULPS    2080(CX)(AX*1), Y6, Y6
+	VADDPS    Y6, Y5, Y5
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       loss
+	VMOVUPS   4544(CX), Y6
+	VCMPPS    $0x11, Y6, Y3, Y6
+	VANDPS    4800(CX), Y6, Y6
+	VMOVUPS   4544(CX), Y7
+	VBLENDVPS Y6, Y3, Y7, Y7
+	VMOVUPS   Y7, 4544(CX)
+	VMOVUPS   4864(CX), Y3
+	VMOVUPS   4224(CX), Y7
+	VBLENDVPS Y6, Y3, Y7, Y7
+	VMOVUPS   Y7, 4224(CX)
+	VMOVUPS   4160(CX), Y3
+	VMOVUPS   4288(CX), Y7
+	VBLENDVPS Y6, Y3, Y7, Y7
+	VMOVUPS   Y7, 4288(CX)
+	VMOVUPS   4096(CX), Y3
+	VBLENDVPS Y6, Y1, Y3, Y3
+	VMOVUPS   Y3, 4096(CX)
+	VMOVUPS   4160(CX), Y1
+	VBLENDVPS Y6, Y0, Y1, Y1
+	VMOVUPS   Y1, 4160(CX)
+	VMOVUPS   4576(CX), Y0
+	VCMPPS    $0x11, Y0, Y5, Y0
+	VANDPS    4832(CX), Y0, Y0
+	VMOVUPS   4576(CX), Y1
+	VBLENDVPS Y0, Y5, Y1, Y1
+	VMOVUPS   Y1, 4576(CX)
+	VMOVUPS   4896(CX), Y1
+	VMOVUPS   4256(CX), Y3
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VMOVUPS   Y3, 4256(CX)
+	VMOVUPS   4192(CX), Y1
+	VMOVUPS   4320(CX), Y3
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VMOVUPS   Y3, 4320(CX)
+	VMOVUPS   4128(CX), Y1
+	VBLENDVPS Y0, Y2, Y1, Y1
+	VMOVUPS   Y1, 4128(CX)
+	VMOVUPS   4192(CX), Y1
+	VBLENDVPS Y0, Y4, Y1, Y1
+	VMOVUPS   Y1, 4192(CX)
+	ADDQ      $0x04, BX
+	DECQ      SI
+	JNZ       way
+	VMOVUPS   4672(CX), Y0
+	VCMPPS    $0x00, 4608(CX), Y0, Y1
+	VANDNPS   4096(CX), Y1, Y2
+	VMOVUPS   Y2, 4096(CX)
+	VANDNPS   4224(CX), Y1, Y2
+	VMOVUPS   Y2, 4224(CX)
+	VMOVUPS   4160(CX), Y2
+	VBLENDVPS Y1, Y0, Y2, Y2
+	VMOVUPS   Y2, 4160(CX)
+	VMOVUPS   4704(CX), Y0
+	VCMPPS    $0x00, 4640(CX), Y0, Y1
+	VANDNPS   4128(CX), Y1, Y2
+	VMOVUPS   Y2, 4128(CX)
+	VANDNPS   4256(CX), Y1, Y2
+	VMOVUPS   Y2, 4256(CX)
+	VMOVUPS   4192(CX), Y2
+	VBLENDVPS Y1, Y0, Y2, Y2
+	VMOVUPS   Y2, 4192(CX)
+	VZEROUPPER
+	RET
+
+// func symmetricFitAVX2(l *float32, n int, factors []float32, bottom uint32, limit uint32)
+// Requires: AVX, AVX2
+TEXT ·symmetricFitAVX2(SB), NOSPLIT, $0-48
+	MOVQ         l+0(FP), CX
+	MOVQ         n+8(FP), DX
+	SHLQ         $0x06, DX
+	MOVQ         factors_base+16(FP), BX
+	MOVQ         factors_len+24(FP), SI
+	MOVL         bottom+40(FP), AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VMOVUPS      Y0, 4672(CX)
+	VMOVUPS      Y0, 4704(CX)
+	MOVL         limit+44(FP), AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VMOVUPS      Y0, 4736(CX)
+	VMOVUPS      Y0, 4768(CX)
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         AX, AX
+
+peaks:
+	VMOVUPS   (CX)(AX*1), Y4
+	VANDPS    bits7fffffff<>+0(SB), Y4, Y5
+	VCMPPS    $0x1e, Y0, Y5, Y6
+	VBLENDVPS Y6, Y5, Y0, Y0
+	VBLENDVPS Y6, Y4, Y2, Y2
+	VMOVUPS   32(CX)(AX*1), Y4
+	VANDPS    bits7fffffff<>+0(SB), Y4, Y5
+	VCMPPS    $0x1e, Y1, Y5, Y6
+	VBLENDVPS Y6, Y5, Y1, Y1
+	VBLENDVPS Y6, Y4, Y3, Y3
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       peaks
+	VMOVUPS   Y2, 4928(CX)
+	VCMPPS    $0x11, bits26901d7d<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 4992(CX)
+	VMOVUPS   Y3, 4960(CX)
+	VCMPPS    $0x11, bits26901d7d<>+0(SB), Y1, Y0
+	VMOVUPS   Y0, 5024(CX)
+	XORQ      AX, AX
+
+products:
+	VMOVUPS      (CX)(AX*1), Y0
+	VMULPS       2048(CX)(AX*1), Y0, Y0
+	VMOVUPS      Y0, 7936(CX)(AX*1)
+	VMOVUPS      32(CX)(AX*1), Y0
+	VMULPS       2080(CX)(AX*1), Y0, Y0
+	VMOVUPS      Y0, 7968(CX)(AX*1)
+	ADDQ         $0x40, AX
+	CMPQ         AX, DX
+	JLT          products
+	VBROADCASTSS (BX), Y0
+	VDIVPS       4928(CX), Y0, Y0
+	VMOVUPS      Y0, 4864(CX)
+	VBROADCASTSS (BX), Y1
+	VDIVPS       4960(CX), Y1, Y1
+	VMOVUPS      Y1, 4896(CX)
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	XORQ         AX, AX
+
+firstSums:
+	VMOVUPS (CX)(AX*1), Y6
+	VMULPS  Y6, Y0, Y6
+	VADDPS  bits4b400000<>+0(SB), Y6, Y6
+	VPAND   bits007fffff<>+0(SB), Y6, Y6
+	VPOR    bits4b000000<>+0(SB), Y6, Y6
+	VPMAXSD 4672(CX), Y6, Y6
+	VPMINSD 4736(CX), Y6, Y6
+	VSUBPS  bits4b400000<>+0(SB), Y6, Y6
+	VMULPS  7936(CX)(AX*1), Y6, Y7
+	VADDPS  Y7, Y2, Y2
+	VMULPS  2048(CX)(AX*1), Y6, Y7
+	VMULPS  Y6, Y7, Y7
+	VADDPS  Y7, Y4, Y4
+	VMOVUPS 32(CX)(AX*1), Y6
+	VMULPS  Y6, Y1, Y6
+	VADDPS  bits4b400000<>+0(SB), Y6, Y6
+	VPAND   bits007fffff<>+0(SB), Y6, Y6
+	VPOR    bits4b000000<>+0(SB), Y6, Y6
+	VPMAXSD 4704(CX), Y6, Y6
+	VPMINSD 4768(CX), Y6, Y6
+	VSUBPS  bits4b400000<>+0(SB), Y6, Y6
+	VMULPS  7968(CX)(AX*1), Y6, Y7
+	VADDPS  Y7, Y3, Y3
+	VMULPS  2080(CX)(AX*1), Y6, Y7
+	VMULPS  Y6, Y7, Y7
+	VADDPS  Y7, Y5, Y5
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     firstSums
+	VXORPS  Y0, Y0, Y0
+	VCMPPS  $0x04, Y0, Y4, Y0
+	VDIVPS  Y4, Y2, Y1
+	VANDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 4096(CX)
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 4544(CX)
+	VMOVUPS 4864(CX), Y0
+	VMOVUPS Y0, 4224(CX)
+	VXORPS  Y0, Y0, Y0
+	VCMPPS  $0x04, Y0, Y5, Y0
+	VDIVPS  Y5, Y3, Y1
+	VANDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 4128(CX)
+	VMULPS  Y3, Y1, Y1
+	VMOVUPS Y1, 4576(CX)
+	VMOVUPS 4896(CX), Y0
+	VMOVUPS Y0, 4256(CX)
+	DECQ    SI
+	ADDQ    $0x04, BX
+
+way:
+	VBROADCASTSS (BX), Y0
+	VDIVPS       4928(CX), Y0, Y0
+	VMOVUPS      Y0, 4864(CX)
+	VBROADCASTSS (BX), Y1
+	VDIVPS       4960(CX), Y1, Y1
+	VMOVUPS      Y1, 4896(CX)
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	XORQ         AX, AX
+
+sums:
+	VMOVUPS   (CX)(AX*1), Y6
+	VMULPS    Y6, Y0, Y6
+	VADDPS    bits4b400000<>+0(SB), Y6, Y6
+	VPAND     bits007fffff<>+0(SB), Y6, Y6
+	VPOR      bits4b000000<>+0(SB), Y6, Y6
+	VPMAXSD   4672(CX), Y6, Y6
+	VPMINSD   4736(CX), Y6, Y6
+	VSUBPS    bits4b400000<>+0(SB), Y6, Y6
+	VMULPS    7936(CX)(AX*1), Y6, Y7
+	VADDPS    Y7, Y2, Y2
+	VMULPS    2048(CX)(AX*1), Y6, Y7
+	VMULPS    Y6, Y7, Y7
+	VADDPS    Y7, Y4, Y4
+	VMOVUPS   32(CX)(AX*1), Y6
+	VMULPS    Y6, Y1, Y6
+	VADDPS    bits4b400000<>+0(SB), Y6, Y6
+	VPAND     bits007fffff<>+0(SB), Y6, Y6
+	VPOR      bits4b000000<>+0(SB), Y6, Y6
+	VPMAXSD   4704(CX), Y6, Y6
+	VPMINSD   4768(CX), Y6, Y6
+	VSUBPS    bits4b400000<>+0(SB), Y6, Y6
+	VMULPS    7968(CX)(AX*1), Y6, Y7
+	VADDPS    Y7, Y3, Y3
+	VMULPS    2080(CX)(AX*1), Y6, Y7
+	VMULPS    Y6, Y7, Y7
+	VADDPS    Y7, Y5, Y5
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       sums
+	VXORPS    Y0, Y0, Y0
+	VCMPPS    $0x1e, Y0, Y4, Y0
+	VMOVUPS   4544(CX), Y7
+	VMULPS    Y2, Y2, Y1
+	VMULPS    Y7, Y4, Y6
+	VCMPPS    $0x1e, Y6, Y1, Y8
+	VANDPS    Y0, Y8, Y8
+	VDIVPS    Y4, Y2, Y1
+	VMULPS    Y2, Y1, Y6
+	VBLENDVPS Y8, Y6, Y7, Y7
+	VMOVUPS   Y7, 4544(CX)
+	VMOVUPS   4096(CX), Y0
+	VMOVUPS   4224(CX), Y2
+	VBLENDVPS Y8, Y1, Y0, Y0
+	VMOVUPS   Y0, 4096(CX)
+	VMOVUPS   4864(CX), Y0
+	VBLENDVPS Y8, Y0, Y2, Y2
+	VMOVUPS   Y2, 4224(CX)
+	VXORPS    Y0, Y0, Y0
+	VCMPPS    $0x1e, Y0, Y5, Y0
+	VMOVUPS   4576(CX), Y4
+	VMULPS    Y3, Y3, Y1
+	VMULPS    Y4, Y5, Y2
+	VCMPPS    $0x1e, Y2, Y1, Y6
+	VANDPS    Y0, Y6, Y6
+	VDIVPS    Y5, Y3, Y1
+	VMULPS    Y3, Y1, Y2
+	VBLENDVPS Y6, Y2, Y4, Y4
+	VMOVUPS   Y4, 4576(CX)
+	VMOVUPS   4128(CX), Y0
+	VMOVUPS   4256(CX), Y2
+	VBLENDVPS Y6, Y1, Y0, Y0
+	VMOVUPS   Y0, 4128(CX)
+	VMOVUPS   4896(CX), Y0
+	VBLENDVPS Y6, Y0, Y2, Y2
+	VMOVUPS   Y2, 4256(CX)
+	ADDQ      $0x04, BX
+	DECQ      SI
+	JNZ       way
+	VMOVUPS   4992(CX), Y0
+	VANDNPS   4096(CX), Y0, Y1
+	VMOVUPS   Y1, 4096(CX)
+	VANDNPS   4224(CX), Y0, Y0
+	VMOVUPS   Y0, 4224(CX)
+	VMOVUPS   5024(CX), Y0
+	VANDNPS   4128(CX), Y0, Y1
+	VMOVUPS   Y1, 4128(CX)
+	VANDNPS   4256(CX), Y0, Y0
+	VMOVUPS   Y0, 4256(CX)
+	VZEROUPPER
+	RET
+
+DATA bits26901d7d<>+0(SB)/4, $0x26901d7d
+DATA bits26901d7d<>+4(SB)/4, $0x26901d7d
+DATA bits26901d7d<>+8(SB)/4, $0x26901d7d
+DATA bits26901d7d<>+12(SB)/4, $0x26901d7d
+DATA bits26901d7d<>+16(SB)/4, $0x26901d7d
+DATA bits26901d7d<>+20(SB)/4, $0x26901d7d
+DATA bits26901d7d<>+24(SB)/4, $0x26901d7d
+DATA bits26901d7d<>+28(SB)/4, $0x26901d7d
+GLOBL bits26901d7d<>(SB), RODATA|NOPTR, $32
+
+// func refinedFitAVX2(l *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·refinedFitAVX2(SB), NOSPLIT, $0-16
+	MOVQ   l+0(FP), CX
+	MOVQ   n+8(FP), DX
+	SHLQ   $0x06, DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   AX, AX
+
+peaks:
+	VMOVUPS   (CX)(AX*1), Y4
+	VANDPS    bits7fffffff<>+0(SB), Y4, Y5
+	VCMPPS    $0x1e, Y0, Y5, Y6
+	VBLENDVPS Y6, Y5, Y0, Y0
+	VBLENDVPS Y6, Y4, Y2, Y2
+	VMOVUPS   32(CX)(AX*1), Y4
+	VANDPS    bits7fffffff<>+0(SB), Y4, Y5
+	VCMPPS    $0x1e, Y1, Y5, Y6
+	VBLENDVPS Y6, Y5, Y1, Y1
+	VBLENDVPS Y6, Y4, Y3, Y3
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       peaks
+	VMOVUPS   Y2, 4928(CX)
+	VCMPPS    $0x11, bits26901d7d<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 4992(CX)
+	VMOVUPS   Y3, 4960(CX)
+	VCMPPS    $0x11, bits26901d7d<>+0(SB), Y1, Y0
+	VMOVUPS   Y0, 5024(CX)
+	VXORPS    Y0, Y0, Y0
+	VXORPS    Y1, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VMOVUPS   bitsc0800000<>+0(SB), Y4
+	VDIVPS    4928(CX), Y4, Y4
+	VMOVUPS   Y4, 4224(CX)
+	VMOVUPS   bitsc0800000<>+0(SB), Y4
+	VDIVPS    4960(CX), Y4, Y4
+	VMOVUPS   Y4, 4256(CX)
+	XORQ      AX, AX
+
+firstLevels:
+	VMOVUPS (CX)(AX*1), Y4
+	VMOVUPS 4224(CX), Y5
+	VMULPS  Y4, Y5, Y6
+	VADDPS  bits4b400000<>+0(SB), Y6, Y6
+	VPAND   bits007fffff<>+0(SB), Y6, Y6
+	VPOR    bits4b000000<>+0(SB), Y6, Y6
+	VPMAXSD bits4b3ffffc<>+0(SB), Y6, Y6
+	VPMINSD bits4b400003<>+0(SB), Y6, Y6
+	VSUBPS  bits4b400000<>+0(SB), Y6, Y6
+	VMOVUPS Y6, 7936(CX)(AX*1)
+	VMULPS  Y4, Y4, Y5
+	VMULPS  Y4, Y5, Y4
+	VMULPS  Y6, Y4, Y4
+	VADDPS  Y4, Y0, Y0
+	VMULPS  Y6, Y5, Y4
+	VMULPS  Y6, Y4, Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS 32(CX)(AX*1), Y4
+	VMOVUPS 4256(CX), Y5
+	VMULPS  Y4, Y5, Y6
+	VADDPS  bits4b400000<>+0(SB), Y6, Y6
+	VPAND   bits007fffff<>+0(SB), Y6, Y6
+	VPOR    bits4b000000<>+0(SB), Y6, Y6
+	VPMAXSD bits4b3ffffc<>+0(SB), Y6, Y6
+	VPMINSD bits4b400003<>+0(SB), Y6, Y6
+	VSUBPS  bits4b400000<>+0(SB), Y6, Y6
+	VMOVUPS Y6, 7968(CX)(AX*1)
+	VMULPS  Y4, Y4, Y5
+	VMULPS  Y4, Y5, Y4
+	VMULPS  Y6, Y4, Y4
+	VADDPS  Y4, Y1, Y1
+	VMULPS  Y6, Y5, Y4
+	VMULPS  Y6, Y4, Y4
+	VADDPS  Y4, Y3, Y3
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     firstLevels
+	MOVQ    $0x00000005, BX
+
+round:
+	VXORPS Y4, Y4, Y4
+	XORQ   AX, AX
+
+elements:
+	VMOVUPS   (CX)(AX*1), Y5
+	VMOVUPS   7936(CX)(AX*1), Y6
+	VMULPS    Y5, Y5, Y7
+	VMULPS    Y5, Y7, Y8
+	VMULPS    Y6, Y8, Y11
+	VSUBPS    Y11, Y0, Y9
+	VMULPS    Y6, Y7, Y11
+	VMULPS    Y6, Y11, Y11
+	VSUBPS    Y11, Y2, Y10
+	VXORPS    Y11, Y11, Y11
+	VCMPPS    $0x1e, Y11, Y9, Y12
+	VMULPS    Y10, Y5, Y5
+	VDIVPS    Y9, Y5, Y5
+	VADDPS    bits4b400000<>+0(SB), Y5, Y5
+	VPAND     bits007fffff<>+0(SB), Y5, Y5
+	VPOR      bits4b000000<>+0(SB), Y5, Y5
+	VPMAXSD   bits4b3ffffc<>+0(SB), Y5, Y5
+	VPMINSD   bits4b400003<>+0(SB), Y5, Y5
+	VSUBPS    bits4b400000<>+0(SB), Y5, Y5
+	VCMPPS    $0x04, Y6, Y5, Y11
+	VANDPS    Y11, Y12, Y12
+	VMULPS    Y5, Y8, Y11
+	VADDPS    Y11, Y9, Y9
+	VMULPS    Y5, Y7, Y11
+	VMULPS    Y5, Y11, Y11
+	VADDPS    Y11, Y10, Y10
+	VXORPS    Y7, Y7, Y7
+	VCMPPS    $0x1e, Y7, Y10, Y7
+	VANDPS    Y7, Y12, Y12
+	VMULPS    Y9, Y9, Y11
+	VMULPS    Y2, Y11, Y11
+	VMULPS    Y0, Y0, Y7
+	VMULPS    Y10, Y7, Y7
+	VCMPPS    $0x1e, Y7, Y11, Y7
+	VANDPS    Y7, Y12, Y12
+	VBLENDVPS Y12, Y9, Y0, Y0
+	VBLENDVPS Y12, Y10, Y2, Y2
+	VBLENDVPS Y12, Y5, Y6, Y6
+	VMOVUPS   Y6, 7936(CX)(AX*1)
+	VORPS     Y12, Y4, Y4
+	VMOVUPS   32(CX)(AX*1), Y5
+	VMOVUPS   7968(CX)(AX*1), Y6
+	VMULPS    Y5, Y5, Y7
+	VMULPS    Y5, Y7, Y8
+	VMULPS    Y6, Y8, Y11
+	VSUBPS    Y11, Y1, Y9
+	VMULPS    Y6, Y7, Y11
+	VMULPS    Y6, Y11, Y11
+	VSUBPS    Y11, Y3, Y10
+	VXORPS    Y11, Y11, Y11
+	VCMPPS    $0x1e, Y11, Y9, Y12
+	VMULPS    Y10, Y5, Y5
+	VDIVPS    Y9, Y5, Y5
+	VADDPS    bits4b400000<>+0(SB), Y5, Y5
+	VPAND     bits007fffff<>+0(SB), Y5, Y5
+	VPOR      bits4b000000<>+0(SB), Y5, Y5
+	VPMAXSD   bits4b3ffffc<>+0(SB), Y5, Y5
+	VPMINSD   bits4b400003<>+0(SB), Y5, Y5
+	VSUBPS    bits4b400000<>+0(SB), Y5, Y5
+	VCMPPS    $0x04, Y6, Y5, Y11
+	VANDPS    Y11, Y12, Y12
+	VMULPS    Y5, Y8, Y11
+	VADDPS    Y11, Y9, Y9
+	VMULPS    Y5, Y7, Y11
+	VMULPS    Y5, Y11, Y11
+	VADDPS    Y11, Y10, Y10
+	VXORPS    Y7, Y7, Y7
+	VCMPPS    $0x1e, Y7, Y10, Y7
+	VANDPS    Y7, Y12, Y12
+	VMULPS    Y9, Y9, Y11
+	VMULPS    Y3, Y11, Y11
+	VMULPS    Y1, Y1, Y7
+	VMULPS    Y10, Y7, Y7
+	VCMPPS    $0x1e, Y7, Y11, Y7
+	VANDPS    Y7, Y12, Y12
+	VBLENDVPS Y12, Y9, Y1, Y1
+	VBLENDVPS Y12, Y10, Y3, Y3
+	VBLENDVPS Y12, Y5, Y6, Y6
+	VMOVUPS   Y6, 7968(CX)(AX*1)
+	VORPS     Y12, Y4, Y4
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       elements
+	VPTEST    Y4, Y4
+	JZ        settled
+	DECQ      BX
+	JNZ       round
+
+settled:
+	VXORPS  Y4, Y4, Y4
+	VCMPPS  $0x1e, Y4, Y2, Y4
+	VDIVPS  Y2, Y0, Y0
+	VANDPS  Y4, Y0, Y0
+	VMOVUPS Y0, 4096(CX)
+	VXORPS  Y0, Y0, Y0
+	VCMPPS  $0x1e, Y0, Y3, Y0
+	VDIVPS  Y3, Y1, Y1
+	VANDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 4128(CX)
+	VMOVUPS 4992(CX), Y0
+	VANDNPS 4096(CX), Y0, Y1
+	VMOVUPS Y1, 4096(CX)
+	VANDNPS 4224(CX), Y0, Y0
+	VMOVUPS Y0, 4224(CX)
+	VMOVUPS 5024(CX), Y0
+	VANDNPS 4128(CX), Y0, Y1
+	VMOVUPS Y1, 4128(CX)
+	VANDNPS 4256(CX), Y0, Y0
+	VMOVUPS Y0, 4256(CX)
+	VZEROUPPER
+	RET
+
+DATA bits4b3ffffc<>+0(SB)/4, $0x4b3ffffc
+DATA bits4b3ffffc<>+4(SB)/4, $0x4b3ffffc
+DATA bits4b3ffffc<>+8(SB)/4, $0x4b3ffffc
+DATA bits4b3ffffc<>+12(SB)/4, $0x4b3ffffc
+DATA bits4b3ffffc<>+16(SB)/4, $0x4b3ffffc
+DATA bits4b3ffffc<>+20(SB)/4, $0x4b3ffffc
+DATA bits4b3ffffc<>+24(SB)/4, $0x4b3ffffc
+DATA bits4b3ffffc<>+28(SB)/4, $0x4b3ffffc
+GLOBL bits4b3ffffc<>(SB), RODATA|NOPTR, $32
+
+DATA bits4b400003<>+0(SB)/4, $0x4b400003
+DATA bits4b400003<>+4(SB)/4, $0x4b400003
+DATA bits4b400003<>+8(SB)/4, $0x4b400003
+DATA bits4b400003<>+12(SB)/4, $0x4b400003
+DATA bits4b400003<>+16(SB)/4, $0x4b400003
+DATA bits4b400003<>+20(SB)/4, $0x4b400003
+DATA bits4b400003<>+24(SB)/4, $0x4b400003
+DATA bits4b400003<>+28(SB)/4, $0x4b400003
+GLOBL bits4b400003<>(SB), RODATA|NOPTR, $32
+
+DATA bitsc0800000<>+0(SB)/4, $0xc0800000
+DATA bitsc0800000<>+4(SB)/4, $0xc0800000
+DATA bitsc0800000<>+8(SB)/4, $0xc0800000
+DATA bitsc0800000<>+12(SB)/4, $0xc0800000
+DATA bitsc0800000<>+16(SB)/4, $0xc0800000
+DATA bitsc0800000<>+20(SB)/4, $0xc0800000
+DATA bitsc0800000<>+24(SB)/4, $0xc0800000
+DATA bitsc0800000<>+28(SB)/4, $0xc0800000
+GLOBL bitsc0800000<>(SB), RODATA|NOPTR, $32
+
+// func levelsOverAVX2(q *[256]uint8, x []float32, by *[16]float32, offset *[16]float32, bottom uint32, limit uint32)
+// Requires: AVX, AVX2
+TEXT ·levelsOverAVX2(SB), NOSPLIT, $0-56
+	MOVQ         q+0(FP), AX
+	MOVQ         x_base+8(FP), CX
+	MOVQ         by+32(FP), DX
+	MOVQ         offset+40(FP), BX
+	MOVL         bottom+48(FP), SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         limit+52(FP), SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	MOVQ         $0x00000008, SI
+
+next:
+	VBROADCASTSS (DX), Y2
+	VBROADCASTSS (BX), Y3
+	VMOVUPS      (CX), Y4
+	VADDPS       Y3, Y4, Y4
+	VDIVPS       Y2, Y4, Y4
+	VADDPS       bits4b400000<>+0(SB), Y4, Y4
+	VPAND        bits007fffff<>+0(SB), Y4, Y4
+	VPOR         bits4b000000<>+0(SB), Y4, Y4
+	VPMAXSD      Y0, Y4, Y4
+	VPMINSD      Y1, Y4, Y4
+	VPSUBD       Y0, Y4, Y4
+	VMOVUPS      32(CX), Y5
+	VADDPS       Y3, Y5, Y5
+	VDIVPS       Y2, Y5, Y5
+	VADDPS       bits4b400000<>+0(SB), Y5, Y5
+	VPAND        bits007fffff<>+0(SB), Y5, Y5
+	VPOR         bits4b000000<>+0(SB), Y5, Y5
+	VPMAXSD      Y0, Y5, Y5
+	VPMINSD      Y1, Y5, Y5
+	VPSUBD       Y0, Y5, Y5
+	VBROADCASTSS 4(DX), Y2
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      64(CX), Y6
+	VADDPS       Y3, Y6, Y6
+	VDIVPS       Y2, Y6, Y6
+	VADDPS       bits4b400000<>+0(SB), Y6, Y6
+	VPAND        bits007fffff<>+0(SB), Y6, Y6
+	VPOR         bits4b000000<>+0(SB), Y6, Y6
+	VPMAXSD      Y0, Y6, Y6
+	VPMINSD      Y1, Y6, Y6
+	VPSUBD       Y0, Y6, Y6
+	VMOVUPS      96(CX), Y7
+	VADDPS       Y3, Y7, Y7
+	VDIVPS       Y2, Y7, Y7
+	VADDPS       bits4b400000<>+0(SB), Y7, Y7
+	VPAND        bits007fffff<>+0(SB), Y7, Y7
+	VPOR         bits4b000000<>+0(SB), Y7, Y7
+	VPMAXSD      Y0, Y7, Y7
+	VPMINSD      Y1, Y7, Y7
+	VPSUBD       Y0, Y7, Y7
+	VPAND        bits000000ff<>+0(SB), Y4, Y4
+	VPAND        bits000000ff<>+0(SB), Y5, Y5
+	VPAND        bits000000ff<>+0(SB), Y6, Y6
+	VPAND        bits000000ff<>+0(SB), Y7, Y7
+	VPACKUSDW    Y5, Y4, Y4
+	VPACKUSDW    Y7, Y6, Y6
+	VPACKUSWB    Y6, Y4, Y4
+	VMOVUPS      unpackOrder<>+0(SB), Y2
+	VPERMD       Y4, Y2, Y4
+	VMOVDQU      Y4, (AX)
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x20, AX
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, BX
+	DECQ         SI
+	JNZ          next
+	VZEROUPPER
+	RET
+
+// func levelsTimesAVX2(q *[256]uint8, x []float32, by *[16]float32, offset *[16]float32, bottom uint32, limit uint32)
+// Requires: AVX, AVX2
+TEXT ·levelsTimesAVX2(SB), NOSPLIT, $0-56
+	MOVQ         q+0(FP), AX
+	MOVQ         x_base+8(FP), CX
+	MOVQ         by+32(FP), DX
+	MOVQ         offset+40(FP), BX
+	MOVL         bottom+48(FP), SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         limit+52(FP), SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	MOVQ         $0x00000008, SI
+
+next:
+	VBROADCASTSS (DX), Y2
+	VBROADCASTSS (BX), Y3
+	VMOVUPS      (CX), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       Y4, Y2, Y4
+	VADDPS       bits4b400000<>+0(SB), Y4, Y4
+	VPAND        bits007fffff<>+0(SB), Y4, Y4
+	VPOR         bits4b000000<>+0(SB), Y4, Y4
+	VPMAXSD      Y0, Y4, Y4
+	VPMINSD      Y1, Y4, Y4
+	VPSUBD       Y0, Y4, Y4
+	VMOVUPS      32(CX), Y5
+	VSUBPS       Y3, Y5, Y5
+	VMULPS       Y5, Y2, Y5
+	VADDPS       bits4b400000<>+0(SB), Y5, Y5
+	VPAND        bits007fffff<>+0(SB), Y5, Y5
+	VPOR         bits4b000000<>+0(SB), Y5, Y5
+	VPMAXSD      Y0, Y5, Y5
+	VPMINSD      Y1, Y5, Y5
+	VPSUBD       Y0, Y5, Y5
+	VBROADCASTSS 4(DX), Y2
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      64(CX), Y6
+	VSUBPS       Y3, Y6, Y6
+	VMULPS       Y6, Y2, Y6
+	VADDPS       bits4b400000<>+0(SB), Y6, Y6
+	VPAND        bits007fffff<>+0(SB), Y6, Y6
+	VPOR         bits4b000000<>+0(SB), Y6, Y6
+	VPMAXSD      Y0, Y6, Y6
+	VPMINSD      Y1, Y6, Y6
+	VPSUBD       Y0, Y6, Y6
+	VMOVUPS      96(CX), Y7
+	VSUBPS       Y3, Y7, Y7
+	VMULPS       Y7, Y2, Y7
+	VADDPS       bits4b400000<>+0(SB), Y7, Y7
+	VPAND        bits007fffff<>+0(SB), Y7, Y7
+	VPOR         bits4b000000<>+0(SB), Y7, Y7
+	VPMAXSD      Y0, Y7, Y7
+	VPMINSD      Y1, Y7, Y7
+	VPSUBD       Y0, Y7, Y7
+	VPAND        bits000000ff<>+0(SB), Y4, Y4
+	VPAND        bits000000ff<>+0(SB), Y5, Y5
+	VPAND        bits000000ff<>+0(SB), Y6, Y6
+	VPAND        bits000000ff<>+0(SB), Y7, Y7
+	VPACKUSDW    Y5, Y4, Y4
+	VPACKUSDW    Y7, Y6, Y6
+	VPACKUSWB    Y6, Y4, Y4
+	VMOVUPS      unpackOrder<>+0(SB), Y2
+	VPERMD       Y4, Y2, Y4
+	VMOVDQU      Y4, (AX)
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x20, AX
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, BX
+	DECQ         SI
+	JNZ          next
+	VZEROUPPER
+	RET

@@ -1,5 +1,7 @@
 package quantize
 
+import "encoding/binary"
+
 // Super-blocks of 256 elements in 16 groups with integer scales: x ≈ d·s·(q−n).
 // (ggml-quants.c@d99724f2, quantize_row_q3_K_ref and _impl, quantize_row_q6_K_impl)
 
@@ -24,15 +26,7 @@ var q3_k = blockType{
 		for j := range d {
 			d[j] = refined(q[16*j:16*j+16], x[16*j:16*j+16], 4)
 		}
-		var s [16]uint8
-		if most := peak(d[:]); most != 0 {
-			inv := -32 / most
-			for j := range d {
-				s[j] = uint8(clamp(int32(int8(nearest(float32(inv*d[j])))), -32, 31) + 32)
-			}
-			putHalf(b[108:], 1/inv)
-		}
-		putScalesQ3K(b[96:108], &s)
+		putPlainQ3K(b, &d)
 		packQ3K(b, x, &q)
 	},
 	weighted: func(b []byte, x, importance []float32) {
@@ -46,11 +40,27 @@ var q3_k = blockType{
 			sumW[j] = sum(w[:])
 			d[j] = symmetric(q[16*j:16*j+16], group, w[:], 4)
 		}
-		var s [16]uint8
-		putHalf(b[108:], symmetric(s[:], d[:], sumW[:], 32))
-		putScalesQ3K(b[96:108], &s)
+		putWeightedQ3K(b, &d, &sumW)
 		packQ3K(b, x, &q)
 	},
+}
+
+func putPlainQ3K(b []byte, d *[16]float32) {
+	var s [16]uint8
+	if most := peak(d[:]); most != 0 {
+		inv := -32 / most
+		for j := range d {
+			s[j] = uint8(clamp(int32(int8(nearest(float32(inv*d[j])))), -32, 31) + 32)
+		}
+		putHalf(b[108:], 1/inv)
+	}
+	putScalesQ3K(b[96:108], &s)
+}
+
+func putWeightedQ3K(b []byte, d, sumW *[16]float32) {
+	var s [16]uint8
+	putHalf(b[108:], symmetric(s[:], d[:], sumW[:], 32))
+	putScalesQ3K(b[96:108], &s)
 }
 
 func packQ3K(b []byte, x []float32, q *[superBlock]uint8) {
@@ -58,9 +68,13 @@ func packQ3K(b []byte, x []float32, q *[superBlock]uint8) {
 	for j := range 16 {
 		signedLevels(q[16*j:16*j+16], x[16*j:], float32(d*float32(scaleQ3K(b[96:108], j))), 4)
 	}
-	for i, v := range q {
-		b[i%32] |= v >> 2 << (i / 32)
-		q[i] = v & 3
+	putQ3K(b, q)
+}
+
+func putQ3K(b []byte, q *[superBlock]uint8) {
+	putBits(b[:32], q, 2)
+	for i := range q {
+		q[i] &= 3
 	}
 	putCrumbs(b[32:96], q)
 }
@@ -114,23 +128,39 @@ func encodeQ6K(b []byte, x, w []float32) {
 	for j := range d {
 		d[j] = symmetric(q[16*j:16*j+16], x[16*j:16*j+16], w[16*j:16*j+16], 32)
 	}
+	dh, ok := scalesQ6K(b, &d)
+	if !ok {
+		return
+	}
+	for j := range d {
+		signedLevels(q[16*j:16*j+16], x[16*j:], float32(dh*float32(int8(b[192+j]))), 32)
+	}
+	putQ6K(b, &q)
+}
+
+// scalesQ6K stores the scales of the groups, d, and returns the half they are
+// multiplied with; ok is false if the block is one of zeros.
+func scalesQ6K(b []byte, d *[16]float32) (dh float32, ok bool) {
 	most := peak(d[:])
 	if abs(most) < tiny {
-		return
+		return 0, false
 	}
 	inv := -128 / most
 	putHalf(b[208:], 1/inv)
-	dh := halfAt(b[208:])
 	for j := range d {
-		s := int8(min(127, nearest(float32(inv*d[j]))))
-		b[192+j] = uint8(s)
-		signedLevels(q[16*j:16*j+16], x[16*j:], float32(dh*float32(s)), 32)
+		b[192+j] = uint8(int8(min(127, nearest(float32(inv*d[j])))))
 	}
+	return halfAt(b[208:]), true
+}
+
+func putQ6K(b []byte, q *[superBlock]uint8) {
 	for half := range 2 {
-		low, high, q := b[64*half:], b[128+32*half:], q[128*half:]
-		for i := range 128 {
-			low[i%64] |= q[i] & 15 << (i / 64 * 4)
-			high[i%32] |= q[i] >> 4 << (i / 32 * 2)
+		b, high, q := b[64*half:64*half+64], b[128+32*half:160+32*half], q[128*half:128*half+128]
+		for j := 0; j < 64; j += 8 {
+			binary.LittleEndian.PutUint64(b[j:], eight(q[j:])&low4|eight(q[j+64:])<<4&high4)
+		}
+		for j := 0; j < 32; j += 8 {
+			binary.LittleEndian.PutUint64(high[j:], eight(q[j:])>>4&low2|eight(q[j+32:])>>2&(low2<<2)|eight(q[j+64:])&(low2<<4)|eight(q[j+96:])<<2&(low2<<6))
 		}
 	}
 }

@@ -7,8 +7,8 @@ import "encoding/binary"
 func putCrumbs(b []byte, q *[superBlock]uint8) {
 	for half := range 2 {
 		b, q := b[32*half:32*half+32], q[128*half:128*half+128]
-		for j := range b {
-			b[j] = q[j] | q[j+32]<<2 | q[j+64]<<4 | q[j+96]<<6
+		for j := 0; j < 32; j += 8 {
+			binary.LittleEndian.PutUint64(b[j:], eight(q[j:])|eight(q[j+32:])<<2&^low2|eight(q[j+64:])<<4&high4|eight(q[j+96:])<<6&(low2<<6))
 		}
 	}
 }
@@ -32,16 +32,36 @@ func crumbs(q *[superBlock]uint8, b []byte) {
 // whether there are any.
 func putNibbles(b []byte, q *[superBlock]uint8) {
 	if len(b) == 160 {
-		for i, v := range q {
-			b[i%32] |= v >> 4 << (i / 32)
-		}
+		putBits(b[:32], q, 4)
 		b = b[32:]
 	}
-	for i := range b[:128] {
-		j := i/32*64 + i%32
-		b[i] = q[j]&15 | q[j+32]<<4
+	for j := 0; j < 128; j += 8 {
+		q := q[j/32*64+j%32:]
+		binary.LittleEndian.PutUint64(b[j:], eight(q)&low4|eight(q[32:])<<4&high4)
 	}
 }
+
+// putBits stores bit n of 256 levels: that of level 32·k+j in bit k of byte j.
+func putBits(b []byte, q *[superBlock]uint8, n int) {
+	for j := 0; j < 32; j += 8 {
+		var v uint64
+		for k := range 8 {
+			v |= eight(q[32*k+j:]) >> n & low1 << k
+		}
+		binary.LittleEndian.PutUint64(b[j:], v)
+	}
+}
+
+// eight returns eight levels as one word, to pack them at once; the masks are
+// for the bits of each.
+func eight(q []uint8) uint64 { return binary.LittleEndian.Uint64(q) }
+
+const (
+	low1  = 0x0101010101010101
+	low2  = 0x0303030303030303
+	low4  = 0x0f0f0f0f0f0f0f0f
+	high4 = 0xf0f0f0f0f0f0f0f0
+)
 
 // nibbles undoes putNibbles.
 func nibbles(q *[superBlock]uint8, b []byte) {

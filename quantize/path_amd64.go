@@ -11,7 +11,7 @@ import (
 var vectorPaths = []vectorPath{{
 	name:      "avx2",
 	available: cpu.X86.HasAVX2 && cpu.X86.HasF16C,
-	encode: map[tensor.DType]func(dst []byte, src, importance []float32) int{
+	encode: withLanes(map[tensor.DType]func(dst []byte, src, importance []float32) int{
 		tensor.F16:  narrowed(f16FromF32AVX2, encodeF16),
 		tensor.BF16: narrowed(bf16FromF32AVX2, encodeBF16),
 		tensor.Q4_0: legacyEncoder(tensor.Q4_0, q4_0, encodeQ4_0AVX2),
@@ -19,7 +19,7 @@ var vectorPaths = []vectorPath{{
 		tensor.Q5_0: legacyEncoder(tensor.Q5_0, q5_0, encodeQ5_0AVX2),
 		tensor.Q5_1: legacyEncoder(tensor.Q5_1, q5_1, encodeQ5_1AVX2),
 		tensor.Q8_0: legacyEncoder(tensor.Q8_0, q8_0, encodeQ8_0AVX2),
-	},
+	}),
 	decode: map[tensor.DType]func(dst []float32, src []byte){
 		tensor.F16:  widenedBy(f32FromF16AVX2, decodeF16),
 		tensor.BF16: widenedBy(f32FromBF16AVX2, decodeBF16),
@@ -28,3 +28,23 @@ var vectorPaths = []vectorPath{{
 		{tensor.F16, tensor.F32}: func(dst, src []byte, _ []float32) int { return f16OfF32Bytes(dst, src) },
 	},
 }}
+
+// withLanes adds the encoders of laneTypes, which in types that are there take
+// those rows that have importance.
+func withLanes(encode map[tensor.DType]func(dst []byte, src, importance []float32) int) map[tensor.DType]func(dst []byte, src, importance []float32) int {
+	for i := range laneTypes {
+		t := &laneTypes[i]
+		plain, ok := encode[t.dtype]
+		important := t.encoder()
+		if !ok {
+			plain = important
+		}
+		encode[t.dtype] = func(dst []byte, src, importance []float32) int {
+			if len(importance) > 0 {
+				return important(dst, src, importance)
+			}
+			return plain(dst, src, nil)
+		}
+	}
+	return encode
+}

@@ -29,6 +29,7 @@ func (v isa) bytes() int { return 4 * v.width }
 func (v isa) text(name, signature, doc string) {
 	TEXT(name+v.name, attr.NOSPLIT, "func"+signature)
 	Doc(name + v.name + " " + doc)
+	Pragma("noescape")
 }
 
 func (v isa) reg() reg.VecVirtual { return YMM() }

@@ -1,3 +1,244 @@
 package main
 
-func (v isa) lanes() {}
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Places in the struct lanes of the package, in bytes. Each field has one
+// float32 for every group of the batch, and rows one such vector per element.
+const (
+	rowsX  = 0
+	rowsW  = 2048
+	fields = 4096
+)
+
+const (
+	scale = fields + 64*iota
+	low
+	inv
+	from
+	sumW
+	sumX
+	spread
+	least
+	high
+	first
+	top
+	solved
+	tried
+	peak
+	tiny
+)
+
+// Level rows lie four rows off the elements', modulo 4,096, so that no load
+// waits for a store to the level of another element.
+const rowsLevel = 8192 - 4*rowBytes
+
+const rowBytes = 4 * batch
+
+// A laneKernel is one on the struct lanes, l points to it.
+type laneKernel struct {
+	v isa
+	l reg.GPVirtual
+	n reg.GPVirtual // bytes of the rows in use
+	i reg.GPVirtual // row, in bytes
+}
+
+func (v isa) kernel(name, signature, doc string) *laneKernel {
+	v.text(name, signature, doc)
+	k := &laneKernel{v: v, i: GP64()}
+	k.l = Load(Param("l"), GP64()).(reg.GPVirtual)
+	k.n = Load(Param("n"), GP64()).(reg.GPVirtual)
+	SHLQ(Imm(6), k.n)
+	return k
+}
+
+func (k *laneKernel) ret() {
+	VZEROUPPER()
+	RET()
+}
+
+// field is part p of a field.
+func (k *laneKernel) field(at, p int) Mem { return Mem{Base: k.l, Disp: at + p*k.v.bytes()} }
+
+// row is part p of the vector of the current element.
+func (k *laneKernel) row(at, p int) Mem {
+	return Mem{Base: k.l, Index: k.i, Scale: 1, Disp: at + p*k.v.bytes()}
+}
+
+func (k *laneKernel) store(r reg.VecVirtual, at, p int) { VMOVUPS(r, k.field(at, p)) }
+
+// rows calls body for every element from the one at begin, in bytes.
+func (k *laneKernel) rows(label string, begin int, body func(p int)) {
+	if begin == 0 {
+		XORQ(k.i, k.i)
+	} else {
+		MOVQ(U32(uint32(begin)), k.i)
+	}
+	Label(label)
+	k.each(body)
+	ADDQ(Imm(rowBytes), k.i)
+	CMPQ(k.i, k.n)
+	JLT(LabelRef(label))
+}
+
+func (k *laneKernel) each(body func(p int)) {
+	for p := range k.v.parts() {
+		body(p)
+	}
+}
+
+// vectors returns one register for each part.
+func (k *laneKernel) vectors() (r []reg.VecVirtual) {
+	for range k.v.parts() {
+		r = append(r, k.v.reg())
+	}
+	return r
+}
+
+func (k *laneKernel) zeros() []reg.VecVirtual {
+	r := k.vectors()
+	for _, r := range r {
+		VXORPS(r, r, r)
+	}
+	return r
+}
+
+// bounds stores a parameter of 32 bits in a field.
+func (k *laneKernel) bounds(param string, at int) {
+	r := k.v.broadcast(param)
+	k.each(func(p int) { k.store(r, at, p) })
+}
+
+func (v isa) lanes() {
+	v.transpose()
+	v.weights()
+	v.affine("affineFit", square)
+	v.affine("affineFitMagnitude", magnitude)
+	v.symmetric()
+	v.refined()
+	v.levels()
+}
+
+func (v isa) transpose() {
+	v.text("transpose", "(rows *float32, src []float32, n int) (most uint32)",
+		"stores element i of each of 16 groups of n in row i, n a multiple of 4, and returns the bits of the largest magnitude, of a NaN if there is one.")
+	dst := Load(Param("rows"), GP64()).(reg.GPVirtual)
+	src := Load(Param("src").Base(), GP64()).(reg.GPVirtual)
+	n := Load(Param("n"), GP64()).(reg.GPVirtual)
+	stride, stride3, stride4 := GP64(), GP64(), GP64()
+	MOVQ(n, stride)
+	SHLQ(Imm(2), stride)
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+	MOVQ(stride, stride4)
+	SHLQ(Imm(2), stride4)
+	SHRQ(Imm(2), n)
+	most := v.zero()
+	loop("columns", n, func() {
+		row, upper := GP64(), GP64()
+		MOVQ(src, row)
+		for p := range v.parts() {
+			if p > 0 {
+				LEAQ(Mem{Base: row, Index: stride4, Scale: 2}, row)
+			}
+			LEAQ(Mem{Base: row, Index: stride4, Scale: 1}, upper)
+			at := func(base reg.GPVirtual, i int) Mem {
+				return []Mem{
+					{Base: base},
+					{Base: base, Index: stride, Scale: 1},
+					{Base: base, Index: stride, Scale: 2},
+					{Base: base, Index: stride3, Scale: 1},
+				}[i]
+			}
+			var a, t [4]reg.VecVirtual
+			for i := range a {
+				a[i], t[i] = v.reg(), v.reg()
+				VMOVUPS(at(row, i), a[i].AsX())
+				VINSERTF128(Imm(1), at(upper, i), a[i], a[i])
+				mag := v.reg()
+				VPAND(bits(magBits), a[i], mag)
+				VPMAXUD(mag, most, most)
+			}
+			VUNPCKLPS(a[1], a[0], t[0])
+			VUNPCKHPS(a[1], a[0], t[1])
+			VUNPCKLPS(a[3], a[2], t[2])
+			VUNPCKHPS(a[3], a[2], t[3])
+			VUNPCKLPD(t[2], t[0], a[0])
+			VUNPCKHPD(t[2], t[0], a[1])
+			VUNPCKLPD(t[3], t[1], a[2])
+			VUNPCKHPD(t[3], t[1], a[3])
+			for i := range a {
+				VMOVUPS(a[i], Mem{Base: dst, Disp: i*rowBytes + p*v.bytes()})
+			}
+		}
+		ADDQ(Imm(16), src)
+		ADDQ(U32(4*rowBytes), dst)
+	})
+	fold(most, func(a, b, to reg.VecVirtual) { VPMAXUD(a, b, to) })
+	largest := GP32()
+	VMOVD(most.AsX(), largest)
+	Store(largest, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+func (v isa) weights() {
+	k := v.kernel("weightsRMS", "(l *float32, n int)", "sets w to the root mean square of the group + |x|; n is 32.")
+	sum := k.zeros()
+	k.rows("squares", 0, func(p int) {
+		x := v.load(k.row(rowsX, p))
+		VMULPS(x, x, x)
+		VADDPS(x, sum[p], sum[p])
+	})
+	k.each(func(p int) {
+		VMULPS(float(1./32), sum[p], sum[p])
+		VSQRTPS(sum[p], sum[p])
+	})
+	k.rows("weights", 0, func(p int) {
+		x := v.load(k.row(rowsX, p))
+		VANDPS(bits(magBits), x, x)
+		VADDPS(x, sum[p], x)
+		VMOVUPS(x, k.row(rowsW, p))
+	})
+	k.ret()
+
+	k = v.kernel("weightsMagnitude", "(l *float32, n int)", "sets w to |x|.")
+	k.rows("weights", 0, func(p int) {
+		x := v.load(k.row(rowsX, p))
+		VANDPS(bits(magBits), x, x)
+		VMOVUPS(x, k.row(rowsW, p))
+	})
+	k.ret()
+
+	k = v.kernel("weightsSquare", "(l *float32, n int)", "sets w to x².")
+	k.rows("weights", 0, func(p int) {
+		x := v.load(k.row(rowsX, p))
+		VMULPS(x, x, x)
+		VMOVUPS(x, k.row(rowsW, p))
+	})
+	k.ret()
+
+	k = v.kernel("weightsImportance", "(l *float32, n int)", "multiplies w by √(spread + x²).")
+	s := k.vectors()
+	k.each(func(p int) { VMOVUPS(k.field(spread, p), s[p]) })
+	k.rows("weights", 0, func(p int) {
+		x := v.load(k.row(rowsX, p))
+		VMULPS(x, x, x)
+		VADDPS(x, s[p], x)
+		VSQRTPS(x, x)
+		VMULPS(k.row(rowsW, p), x, x)
+		VMOVUPS(x, k.row(rowsW, p))
+	})
+	k.ret()
+}
+
+// level returns the level that x·inv rounds to, as a float32.
+func level(x, inv reg.VecVirtual, low, high Op) reg.VecVirtual {
+	l := YMM()
+	VMULPS(x, inv, l)
+	round(l, low, high)
+	VSUBPS(float(magic), l, l)
+	return l
+}
