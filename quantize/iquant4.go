@@ -71,15 +71,25 @@ func encodeIQ4XS(b []byte, x, w []float32) {
 	for j := range d {
 		d[j] = nonlinearScale(x[32*j:32*j+32], w[32*j:32*j+32])
 	}
+	var by [8]float32
+	putScalesIQ4XS(b, &by, &d)
+	for j, by := range by {
+		var q [32]uint8
+		nonlinearLevels(&q, x[32*j:32*j+32], by)
+		putLevels(b[8+16*j:24+16*j], &q)
+	}
+}
+
+// putScalesIQ4XS stores the scales of the groups, d, and sets by to the inverses
+// of what is stored, 0 for 0.
+func putScalesIQ4XS(b []byte, by, d *[8]float32) {
 	top := -peak(d[:]) / 32
 	putHalf(b, top)
 	inv := inverse(top)
 	var high uint16
 	for j := range d {
 		s := clamp(nearest(float32(inv*d[j])), -32, 31)
-		var q [32]uint8
-		nonlinearLevels(&q, x[32*j:32*j+32], inverse(float32(top*float32(s))))
-		putLevels(b[8+16*j:24+16*j], &q)
+		by[j] = inverse(float32(top * float32(s)))
 		b[4+j/2] |= uint8(s+32) & 15 << (j % 2 * 4)
 		high |= uint16(s+32) >> 4 << (2 * j)
 	}

@@ -99,6 +99,16 @@ func symmetricFitAVX2(l *float32, n int, factors []float32, bottom uint32, limit
 //go:noescape
 func refinedFitAVX2(l *float32, n int)
 
+// nonlinearFitAVX2 is nonlinearScale: it sets scale; factors are the ways to round times the peak, but for the first.
+//
+//go:noescape
+func nonlinearFitAVX2(l *float32, n int, factors []float32)
+
+// nonlinearLevelsAVX2 sets q to the levels of by·x, by one for each 16 of the 256 elements.
+//
+//go:noescape
+func nonlinearLevelsAVX2(q *[256]uint8, x []float32, by *[16]float32)
+
 // levelsOverAVX2 rounds (x + offset)/by, by and offset one for each 16 of the 256 elements, and sets q to what that is above bottom; bottom and limit are the ends of the levels in magic bits.
 //
 //go:noescape

@@ -17,11 +17,11 @@ next:
 	SUBQ      BX, SI
 	CMPQ      SI, $0x10
 	JLT       end
-	VMOVUPS   bits7fffffff<>+0(SB), Y0
+	VMOVUPS   vector0<>+0(SB), Y0
 	VPAND     32(CX), Y0, Y1
 	VPAND     (CX), Y0, Y0
 	VPMAXUD   Y1, Y0, Y0
-	VPCMPGTD  bits477fefff<>+0(SB), Y0, Y0
+	VPCMPGTD  vector1<>+0(SB), Y0, Y0
 	VPTEST    Y0, Y0
 	JNZ       end
 	VMOVUPS   (CX), Y0
@@ -38,25 +38,25 @@ end:
 	VZEROUPPER
 	RET
 
-DATA bits7fffffff<>+0(SB)/4, $0x7fffffff
-DATA bits7fffffff<>+4(SB)/4, $0x7fffffff
-DATA bits7fffffff<>+8(SB)/4, $0x7fffffff
-DATA bits7fffffff<>+12(SB)/4, $0x7fffffff
-DATA bits7fffffff<>+16(SB)/4, $0x7fffffff
-DATA bits7fffffff<>+20(SB)/4, $0x7fffffff
-DATA bits7fffffff<>+24(SB)/4, $0x7fffffff
-DATA bits7fffffff<>+28(SB)/4, $0x7fffffff
-GLOBL bits7fffffff<>(SB), RODATA|NOPTR, $32
+DATA vector0<>+0(SB)/4, $0x7fffffff
+DATA vector0<>+4(SB)/4, $0x7fffffff
+DATA vector0<>+8(SB)/4, $0x7fffffff
+DATA vector0<>+12(SB)/4, $0x7fffffff
+DATA vector0<>+16(SB)/4, $0x7fffffff
+DATA vector0<>+20(SB)/4, $0x7fffffff
+DATA vector0<>+24(SB)/4, $0x7fffffff
+DATA vector0<>+28(SB)/4, $0x7fffffff
+GLOBL vector0<>(SB), RODATA|NOPTR, $32
 
-DATA bits477fefff<>+0(SB)/4, $0x477fefff
-DATA bits477fefff<>+4(SB)/4, $0x477fefff
-DATA bits477fefff<>+8(SB)/4, $0x477fefff
-DATA bits477fefff<>+12(SB)/4, $0x477fefff
-DATA bits477fefff<>+16(SB)/4, $0x477fefff
-DATA bits477fefff<>+20(SB)/4, $0x477fefff
-DATA bits477fefff<>+24(SB)/4, $0x477fefff
-DATA bits477fefff<>+28(SB)/4, $0x477fefff
-GLOBL bits477fefff<>(SB), RODATA|NOPTR, $32
+DATA vector1<>+0(SB)/4, $0x477fefff
+DATA vector1<>+4(SB)/4, $0x477fefff
+DATA vector1<>+8(SB)/4, $0x477fefff
+DATA vector1<>+12(SB)/4, $0x477fefff
+DATA vector1<>+16(SB)/4, $0x477fefff
+DATA vector1<>+20(SB)/4, $0x477fefff
+DATA vector1<>+24(SB)/4, $0x477fefff
+DATA vector1<>+28(SB)/4, $0x477fefff
+GLOBL vector1<>(SB), RODATA|NOPTR, $32
 
 // func f16FromF32BytesAVX2(dst []byte, src []byte) (done int)
 // Requires: AVX, AVX2, F16C
@@ -72,11 +72,11 @@ next:
 	SUBQ      BX, SI
 	CMPQ      SI, $0x10
 	JLT       end
-	VMOVUPS   bits7fffffff<>+0(SB), Y0
+	VMOVUPS   vector0<>+0(SB), Y0
 	VPAND     32(CX), Y0, Y1
 	VPAND     (CX), Y0, Y0
 	VPMAXUD   Y1, Y0, Y0
-	VPCMPGTD  bits477fefff<>+0(SB), Y0, Y0
+	VPCMPGTD  vector1<>+0(SB), Y0, Y0
 	VPTEST    Y0, Y0
 	JNZ       end
 	VMOVUPS   (CX), Y0
@@ -106,23 +106,23 @@ next:
 	SUBQ      BX, SI
 	CMPQ      SI, $0x10
 	JLT       end
-	VMOVUPS   bits7fffffff<>+0(SB), Y0
+	VMOVUPS   vector0<>+0(SB), Y0
 	VPAND     32(CX), Y0, Y1
 	VPAND     (CX), Y0, Y0
 	VPMAXUD   Y1, Y0, Y0
-	VPCMPGTD  bits7f7f7fff<>+0(SB), Y0, Y0
+	VPCMPGTD  vector2<>+0(SB), Y0, Y0
 	VPTEST    Y0, Y0
 	JNZ       end
 	VMOVUPS   (CX), Y0
 	VPSRLD    $0x10, Y0, Y1
-	VPAND     bits00000001<>+0(SB), Y1, Y1
-	VPADDD    bits00007fff<>+0(SB), Y0, Y0
+	VPAND     vector3<>+0(SB), Y1, Y1
+	VPADDD    vector4<>+0(SB), Y0, Y0
 	VPADDD    Y1, Y0, Y0
 	VPSRLD    $0x10, Y0, Y0
 	VMOVUPS   32(CX), Y1
 	VPSRLD    $0x10, Y1, Y2
-	VPAND     bits00000001<>+0(SB), Y2, Y2
-	VPADDD    bits00007fff<>+0(SB), Y1, Y1
+	VPAND     vector3<>+0(SB), Y2, Y2
+	VPADDD    vector4<>+0(SB), Y1, Y1
 	VPADDD    Y2, Y1, Y1
 	VPSRLD    $0x10, Y1, Y1
 	VPACKUSDW Y1, Y0, Y0
@@ -138,35 +138,35 @@ end:
 	VZEROUPPER
 	RET
 
-DATA bits7f7f7fff<>+0(SB)/4, $0x7f7f7fff
-DATA bits7f7f7fff<>+4(SB)/4, $0x7f7f7fff
-DATA bits7f7f7fff<>+8(SB)/4, $0x7f7f7fff
-DATA bits7f7f7fff<>+12(SB)/4, $0x7f7f7fff
-DATA bits7f7f7fff<>+16(SB)/4, $0x7f7f7fff
-DATA bits7f7f7fff<>+20(SB)/4, $0x7f7f7fff
-DATA bits7f7f7fff<>+24(SB)/4, $0x7f7f7fff
-DATA bits7f7f7fff<>+28(SB)/4, $0x7f7f7fff
-GLOBL bits7f7f7fff<>(SB), RODATA|NOPTR, $32
+DATA vector2<>+0(SB)/4, $0x7f7f7fff
+DATA vector2<>+4(SB)/4, $0x7f7f7fff
+DATA vector2<>+8(SB)/4, $0x7f7f7fff
+DATA vector2<>+12(SB)/4, $0x7f7f7fff
+DATA vector2<>+16(SB)/4, $0x7f7f7fff
+DATA vector2<>+20(SB)/4, $0x7f7f7fff
+DATA vector2<>+24(SB)/4, $0x7f7f7fff
+DATA vector2<>+28(SB)/4, $0x7f7f7fff
+GLOBL vector2<>(SB), RODATA|NOPTR, $32
 
-DATA bits00000001<>+0(SB)/4, $0x00000001
-DATA bits00000001<>+4(SB)/4, $0x00000001
-DATA bits00000001<>+8(SB)/4, $0x00000001
-DATA bits00000001<>+12(SB)/4, $0x00000001
-DATA bits00000001<>+16(SB)/4, $0x00000001
-DATA bits00000001<>+20(SB)/4, $0x00000001
-DATA bits00000001<>+24(SB)/4, $0x00000001
-DATA bits00000001<>+28(SB)/4, $0x00000001
-GLOBL bits00000001<>(SB), RODATA|NOPTR, $32
+DATA vector3<>+0(SB)/4, $0x00000001
+DATA vector3<>+4(SB)/4, $0x00000001
+DATA vector3<>+8(SB)/4, $0x00000001
+DATA vector3<>+12(SB)/4, $0x00000001
+DATA vector3<>+16(SB)/4, $0x00000001
+DATA vector3<>+20(SB)/4, $0x00000001
+DATA vector3<>+24(SB)/4, $0x00000001
+DATA vector3<>+28(SB)/4, $0x00000001
+GLOBL vector3<>(SB), RODATA|NOPTR, $32
 
-DATA bits00007fff<>+0(SB)/4, $0x00007fff
-DATA bits00007fff<>+4(SB)/4, $0x00007fff
-DATA bits00007fff<>+8(SB)/4, $0x00007fff
-DATA bits00007fff<>+12(SB)/4, $0x00007fff
-DATA bits00007fff<>+16(SB)/4, $0x00007fff
-DATA bits00007fff<>+20(SB)/4, $0x00007fff
-DATA bits00007fff<>+24(SB)/4, $0x00007fff
-DATA bits00007fff<>+28(SB)/4, $0x00007fff
-GLOBL bits00007fff<>(SB), RODATA|NOPTR, $32
+DATA vector4<>+0(SB)/4, $0x00007fff
+DATA vector4<>+4(SB)/4, $0x00007fff
+DATA vector4<>+8(SB)/4, $0x00007fff
+DATA vector4<>+12(SB)/4, $0x00007fff
+DATA vector4<>+16(SB)/4, $0x00007fff
+DATA vector4<>+20(SB)/4, $0x00007fff
+DATA vector4<>+24(SB)/4, $0x00007fff
+DATA vector4<>+28(SB)/4, $0x00007fff
+GLOBL vector4<>(SB), RODATA|NOPTR, $32
 
 // func f32FromF16AVX2(dst []float32, src []byte) (done int)
 // Requires: AVX, AVX2, F16C
@@ -183,8 +183,8 @@ next:
 	CMPQ      SI, $0x10
 	JLT       end
 	VMOVUPS   (CX), Y0
-	VPAND     bits7fff7fff<>+0(SB), Y0, Y0
-	VPCMPGTW  bits7c007c00<>+0(SB), Y0, Y0
+	VPAND     vector5<>+0(SB), Y0, Y0
+	VPCMPGTW  vector6<>+0(SB), Y0, Y0
 	VPTEST    Y0, Y0
 	JNZ       end
 	VCVTPH2PS (CX), Y0
@@ -201,25 +201,25 @@ end:
 	VZEROUPPER
 	RET
 
-DATA bits7fff7fff<>+0(SB)/4, $0x7fff7fff
-DATA bits7fff7fff<>+4(SB)/4, $0x7fff7fff
-DATA bits7fff7fff<>+8(SB)/4, $0x7fff7fff
-DATA bits7fff7fff<>+12(SB)/4, $0x7fff7fff
-DATA bits7fff7fff<>+16(SB)/4, $0x7fff7fff
-DATA bits7fff7fff<>+20(SB)/4, $0x7fff7fff
-DATA bits7fff7fff<>+24(SB)/4, $0x7fff7fff
-DATA bits7fff7fff<>+28(SB)/4, $0x7fff7fff
-GLOBL bits7fff7fff<>(SB), RODATA|NOPTR, $32
+DATA vector5<>+0(SB)/4, $0x7fff7fff
+DATA vector5<>+4(SB)/4, $0x7fff7fff
+DATA vector5<>+8(SB)/4, $0x7fff7fff
+DATA vector5<>+12(SB)/4, $0x7fff7fff
+DATA vector5<>+16(SB)/4, $0x7fff7fff
+DATA vector5<>+20(SB)/4, $0x7fff7fff
+DATA vector5<>+24(SB)/4, $0x7fff7fff
+DATA vector5<>+28(SB)/4, $0x7fff7fff
+GLOBL vector5<>(SB), RODATA|NOPTR, $32
 
-DATA bits7c007c00<>+0(SB)/4, $0x7c007c00
-DATA bits7c007c00<>+4(SB)/4, $0x7c007c00
-DATA bits7c007c00<>+8(SB)/4, $0x7c007c00
-DATA bits7c007c00<>+12(SB)/4, $0x7c007c00
-DATA bits7c007c00<>+16(SB)/4, $0x7c007c00
-DATA bits7c007c00<>+20(SB)/4, $0x7c007c00
-DATA bits7c007c00<>+24(SB)/4, $0x7c007c00
-DATA bits7c007c00<>+28(SB)/4, $0x7c007c00
-GLOBL bits7c007c00<>(SB), RODATA|NOPTR, $32
+DATA vector6<>+0(SB)/4, $0x7c007c00
+DATA vector6<>+4(SB)/4, $0x7c007c00
+DATA vector6<>+8(SB)/4, $0x7c007c00
+DATA vector6<>+12(SB)/4, $0x7c007c00
+DATA vector6<>+16(SB)/4, $0x7c007c00
+DATA vector6<>+20(SB)/4, $0x7c007c00
+DATA vector6<>+24(SB)/4, $0x7c007c00
+DATA vector6<>+28(SB)/4, $0x7c007c00
+GLOBL vector6<>(SB), RODATA|NOPTR, $32
 
 // func f32FromBF16AVX2(dst []float32, src []byte) (done int)
 // Requires: AVX, AVX2
@@ -264,13 +264,13 @@ next:
 	CMPQ         BX, DX
 	JGE          end
 	VMOVUPS      (CX), Y0
-	VPAND        bits7fffffff<>+0(SB), Y0, Y1
+	VPAND        vector0<>+0(SB), Y0, Y1
 	VMOVUPS      32(CX), Y2
-	VPAND        bits7fffffff<>+0(SB), Y2, Y3
+	VPAND        vector0<>+0(SB), Y2, Y3
 	VMOVUPS      64(CX), Y4
-	VPAND        bits7fffffff<>+0(SB), Y4, Y5
+	VPAND        vector0<>+0(SB), Y4, Y5
 	VMOVUPS      96(CX), Y6
-	VPAND        bits7fffffff<>+0(SB), Y6, Y7
+	VPAND        vector0<>+0(SB), Y6, Y7
 	VPMAXUD      Y1, Y3, Y1
 	VPMAXUD      Y5, Y7, Y3
 	VPMAXUD      Y3, Y1, Y1
@@ -283,43 +283,43 @@ next:
 	VMOVD        X1, SI
 	CMPL         SI, $0x477fe000
 	JA           end
-	VDIVSS       bits42fe0000<>+0(SB), X1, X1
+	VDIVSS       vector7<>+0(SB), X1, X1
 	VCVTPS2PH    $0x00, X1, X3
 	VPEXTRW      $0x00, X3, (AX)
-	VMOVUPS      bits3f800000<>+0(SB), X3
+	VMOVUPS      vector8<>+0(SB), X3
 	VDIVSS       X1, X3, X3
 	VXORPS       X5, X5, X5
 	VCMPSS       $0x04, X5, X1, X1
 	VANDPS       X1, X3, X3
 	VBROADCASTSS X3, Y1
 	VMULPS       Y1, Y0, Y0
-	VPAND        bits80000000<>+0(SB), Y0, Y3
-	VPOR         bits3effffff<>+0(SB), Y3, Y3
+	VPAND        vector9<>+0(SB), Y0, Y3
+	VPOR         vector10<>+0(SB), Y3, Y3
 	VADDPS       Y3, Y0, Y0
 	VCVTTPS2DQ   Y0, Y0
 	VMULPS       Y1, Y2, Y2
-	VPAND        bits80000000<>+0(SB), Y2, Y3
-	VPOR         bits3effffff<>+0(SB), Y3, Y3
+	VPAND        vector9<>+0(SB), Y2, Y3
+	VPOR         vector10<>+0(SB), Y3, Y3
 	VADDPS       Y3, Y2, Y2
 	VCVTTPS2DQ   Y2, Y2
 	VMULPS       Y1, Y4, Y4
-	VPAND        bits80000000<>+0(SB), Y4, Y3
-	VPOR         bits3effffff<>+0(SB), Y3, Y3
+	VPAND        vector9<>+0(SB), Y4, Y3
+	VPOR         vector10<>+0(SB), Y3, Y3
 	VADDPS       Y3, Y4, Y4
 	VCVTTPS2DQ   Y4, Y4
 	VMULPS       Y1, Y6, Y6
-	VPAND        bits80000000<>+0(SB), Y6, Y1
-	VPOR         bits3effffff<>+0(SB), Y1, Y1
+	VPAND        vector9<>+0(SB), Y6, Y1
+	VPOR         vector10<>+0(SB), Y1, Y1
 	VADDPS       Y1, Y6, Y6
 	VCVTTPS2DQ   Y6, Y6
-	VPAND        bits000000ff<>+0(SB), Y0, Y0
-	VPAND        bits000000ff<>+0(SB), Y2, Y2
-	VPAND        bits000000ff<>+0(SB), Y4, Y4
-	VPAND        bits000000ff<>+0(SB), Y6, Y6
+	VPAND        vector11<>+0(SB), Y0, Y0
+	VPAND        vector11<>+0(SB), Y2, Y2
+	VPAND        vector11<>+0(SB), Y4, Y4
+	VPAND        vector11<>+0(SB), Y6, Y6
 	VPACKUSDW    Y2, Y0, Y0
 	VPACKUSDW    Y6, Y4, Y4
 	VPACKUSWB    Y4, Y0, Y0
-	VMOVUPS      unpackOrder<>+0(SB), Y1
+	VMOVUPS      vector12<>+0(SB), Y1
 	VPERMD       Y0, Y1, Y0
 	VMOVDQU      Y0, 2(AX)
 	ADDQ         $0x80, CX
@@ -332,65 +332,65 @@ end:
 	VZEROUPPER
 	RET
 
-DATA bits42fe0000<>+0(SB)/4, $0x42fe0000
-DATA bits42fe0000<>+4(SB)/4, $0x42fe0000
-DATA bits42fe0000<>+8(SB)/4, $0x42fe0000
-DATA bits42fe0000<>+12(SB)/4, $0x42fe0000
-DATA bits42fe0000<>+16(SB)/4, $0x42fe0000
-DATA bits42fe0000<>+20(SB)/4, $0x42fe0000
-DATA bits42fe0000<>+24(SB)/4, $0x42fe0000
-DATA bits42fe0000<>+28(SB)/4, $0x42fe0000
-GLOBL bits42fe0000<>(SB), RODATA|NOPTR, $32
+DATA vector7<>+0(SB)/4, $0x42fe0000
+DATA vector7<>+4(SB)/4, $0x42fe0000
+DATA vector7<>+8(SB)/4, $0x42fe0000
+DATA vector7<>+12(SB)/4, $0x42fe0000
+DATA vector7<>+16(SB)/4, $0x42fe0000
+DATA vector7<>+20(SB)/4, $0x42fe0000
+DATA vector7<>+24(SB)/4, $0x42fe0000
+DATA vector7<>+28(SB)/4, $0x42fe0000
+GLOBL vector7<>(SB), RODATA|NOPTR, $32
 
-DATA bits3f800000<>+0(SB)/4, $0x3f800000
-DATA bits3f800000<>+4(SB)/4, $0x3f800000
-DATA bits3f800000<>+8(SB)/4, $0x3f800000
-DATA bits3f800000<>+12(SB)/4, $0x3f800000
-DATA bits3f800000<>+16(SB)/4, $0x3f800000
-DATA bits3f800000<>+20(SB)/4, $0x3f800000
-DATA bits3f800000<>+24(SB)/4, $0x3f800000
-DATA bits3f800000<>+28(SB)/4, $0x3f800000
-GLOBL bits3f800000<>(SB), RODATA|NOPTR, $32
+DATA vector8<>+0(SB)/4, $0x3f800000
+DATA vector8<>+4(SB)/4, $0x3f800000
+DATA vector8<>+8(SB)/4, $0x3f800000
+DATA vector8<>+12(SB)/4, $0x3f800000
+DATA vector8<>+16(SB)/4, $0x3f800000
+DATA vector8<>+20(SB)/4, $0x3f800000
+DATA vector8<>+24(SB)/4, $0x3f800000
+DATA vector8<>+28(SB)/4, $0x3f800000
+GLOBL vector8<>(SB), RODATA|NOPTR, $32
 
-DATA bits80000000<>+0(SB)/4, $0x80000000
-DATA bits80000000<>+4(SB)/4, $0x80000000
-DATA bits80000000<>+8(SB)/4, $0x80000000
-DATA bits80000000<>+12(SB)/4, $0x80000000
-DATA bits80000000<>+16(SB)/4, $0x80000000
-DATA bits80000000<>+20(SB)/4, $0x80000000
-DATA bits80000000<>+24(SB)/4, $0x80000000
-DATA bits80000000<>+28(SB)/4, $0x80000000
-GLOBL bits80000000<>(SB), RODATA|NOPTR, $32
+DATA vector9<>+0(SB)/4, $0x80000000
+DATA vector9<>+4(SB)/4, $0x80000000
+DATA vector9<>+8(SB)/4, $0x80000000
+DATA vector9<>+12(SB)/4, $0x80000000
+DATA vector9<>+16(SB)/4, $0x80000000
+DATA vector9<>+20(SB)/4, $0x80000000
+DATA vector9<>+24(SB)/4, $0x80000000
+DATA vector9<>+28(SB)/4, $0x80000000
+GLOBL vector9<>(SB), RODATA|NOPTR, $32
 
-DATA bits3effffff<>+0(SB)/4, $0x3effffff
-DATA bits3effffff<>+4(SB)/4, $0x3effffff
-DATA bits3effffff<>+8(SB)/4, $0x3effffff
-DATA bits3effffff<>+12(SB)/4, $0x3effffff
-DATA bits3effffff<>+16(SB)/4, $0x3effffff
-DATA bits3effffff<>+20(SB)/4, $0x3effffff
-DATA bits3effffff<>+24(SB)/4, $0x3effffff
-DATA bits3effffff<>+28(SB)/4, $0x3effffff
-GLOBL bits3effffff<>(SB), RODATA|NOPTR, $32
+DATA vector10<>+0(SB)/4, $0x3effffff
+DATA vector10<>+4(SB)/4, $0x3effffff
+DATA vector10<>+8(SB)/4, $0x3effffff
+DATA vector10<>+12(SB)/4, $0x3effffff
+DATA vector10<>+16(SB)/4, $0x3effffff
+DATA vector10<>+20(SB)/4, $0x3effffff
+DATA vector10<>+24(SB)/4, $0x3effffff
+DATA vector10<>+28(SB)/4, $0x3effffff
+GLOBL vector10<>(SB), RODATA|NOPTR, $32
 
-DATA bits000000ff<>+0(SB)/4, $0x000000ff
-DATA bits000000ff<>+4(SB)/4, $0x000000ff
-DATA bits000000ff<>+8(SB)/4, $0x000000ff
-DATA bits000000ff<>+12(SB)/4, $0x000000ff
-DATA bits000000ff<>+16(SB)/4, $0x000000ff
-DATA bits000000ff<>+20(SB)/4, $0x000000ff
-DATA bits000000ff<>+24(SB)/4, $0x000000ff
-DATA bits000000ff<>+28(SB)/4, $0x000000ff
-GLOBL bits000000ff<>(SB), RODATA|NOPTR, $32
+DATA vector11<>+0(SB)/4, $0x000000ff
+DATA vector11<>+4(SB)/4, $0x000000ff
+DATA vector11<>+8(SB)/4, $0x000000ff
+DATA vector11<>+12(SB)/4, $0x000000ff
+DATA vector11<>+16(SB)/4, $0x000000ff
+DATA vector11<>+20(SB)/4, $0x000000ff
+DATA vector11<>+24(SB)/4, $0x000000ff
+DATA vector11<>+28(SB)/4, $0x000000ff
+GLOBL vector11<>(SB), RODATA|NOPTR, $32
 
-DATA unpackOrder<>+0(SB)/4, $0x00000000
-DATA unpackOrder<>+4(SB)/4, $0x00000004
-DATA unpackOrder<>+8(SB)/4, $0x00000001
-DATA unpackOrder<>+12(SB)/4, $0x00000005
-DATA unpackOrder<>+16(SB)/4, $0x00000002
-DATA unpackOrder<>+20(SB)/4, $0x00000006
-DATA unpackOrder<>+24(SB)/4, $0x00000003
-DATA unpackOrder<>+28(SB)/4, $0x00000007
-GLOBL unpackOrder<>(SB), RODATA|NOPTR, $32
+DATA vector12<>+0(SB)/4, $0x00000000
+DATA vector12<>+4(SB)/4, $0x00000004
+DATA vector12<>+8(SB)/4, $0x00000001
+DATA vector12<>+12(SB)/4, $0x00000005
+DATA vector12<>+16(SB)/4, $0x00000002
+DATA vector12<>+20(SB)/4, $0x00000006
+DATA vector12<>+24(SB)/4, $0x00000003
+DATA vector12<>+28(SB)/4, $0x00000007
+GLOBL vector12<>(SB), RODATA|NOPTR, $32
 
 // func encodeQ4_0AVX2(dst []byte, src []float32) (done int)
 // Requires: AVX, AVX2, F16C
@@ -405,13 +405,13 @@ next:
 	CMPQ         BX, DX
 	JGE          end
 	VMOVUPS      (CX), Y0
-	VPAND        bits7fffffff<>+0(SB), Y0, Y1
+	VPAND        vector0<>+0(SB), Y0, Y1
 	VMOVUPS      32(CX), Y2
-	VPAND        bits7fffffff<>+0(SB), Y2, Y3
+	VPAND        vector0<>+0(SB), Y2, Y3
 	VMOVUPS      64(CX), Y4
-	VPAND        bits7fffffff<>+0(SB), Y4, Y5
+	VPAND        vector0<>+0(SB), Y4, Y5
 	VMOVUPS      96(CX), Y6
-	VPAND        bits7fffffff<>+0(SB), Y6, Y7
+	VPAND        vector0<>+0(SB), Y6, Y7
 	VPMAXUD      Y1, Y3, Y8
 	VPMAXUD      Y5, Y7, Y9
 	VPMAXUD      Y9, Y8, Y8
@@ -428,14 +428,14 @@ next:
 	VPCMPEQD     Y8, Y3, Y3
 	VPCMPEQD     Y8, Y5, Y5
 	VPCMPEQD     Y8, Y7, Y7
-	VPAND        bits000000ff<>+0(SB), Y1, Y1
-	VPAND        bits000000ff<>+0(SB), Y3, Y3
-	VPAND        bits000000ff<>+0(SB), Y5, Y5
-	VPAND        bits000000ff<>+0(SB), Y7, Y7
+	VPAND        vector11<>+0(SB), Y1, Y1
+	VPAND        vector11<>+0(SB), Y3, Y3
+	VPAND        vector11<>+0(SB), Y5, Y5
+	VPAND        vector11<>+0(SB), Y7, Y7
 	VPACKUSDW    Y3, Y1, Y1
 	VPACKUSDW    Y7, Y5, Y5
 	VPACKUSWB    Y5, Y1, Y1
-	VMOVUPS      unpackOrder<>+0(SB), Y3
+	VMOVUPS      vector12<>+0(SB), Y3
 	VPERMD       Y1, Y3, Y1
 	VPMOVMSKB    Y1, DI
 	XORQ         SI, SI
@@ -444,49 +444,49 @@ next:
 	VXORPS       X3, X3, X3
 	VCMPSS       $0x04, X3, X8, X3
 	VANDPS       X3, X1, X1
-	VDIVSS       bitsc1000000<>+0(SB), X1, X1
+	VDIVSS       vector13<>+0(SB), X1, X1
 	VCVTPS2PH    $0x00, X1, X3
 	VPEXTRW      $0x00, X3, (AX)
-	VMOVUPS      bits3f800000<>+0(SB), X3
+	VMOVUPS      vector8<>+0(SB), X3
 	VDIVSS       X1, X3, X3
 	VXORPS       X5, X5, X5
 	VCMPSS       $0x04, X5, X1, X1
 	VANDPS       X1, X3, X3
 	VBROADCASTSS X3, Y1
 	VMULPS       Y1, Y0, Y0
-	VADDPS       bits41080000<>+0(SB), Y0, Y0
+	VADDPS       vector14<>+0(SB), Y0, Y0
 	VCVTTPS2DQ   Y0, Y0
 	VPSLLD       $0x18, Y0, Y0
 	VPSRAD       $0x18, Y0, Y0
-	VPMINSD      bits0000000f<>+0(SB), Y0, Y0
+	VPMINSD      vector15<>+0(SB), Y0, Y0
 	VMULPS       Y1, Y2, Y2
-	VADDPS       bits41080000<>+0(SB), Y2, Y2
+	VADDPS       vector14<>+0(SB), Y2, Y2
 	VCVTTPS2DQ   Y2, Y2
 	VPSLLD       $0x18, Y2, Y2
 	VPSRAD       $0x18, Y2, Y2
-	VPMINSD      bits0000000f<>+0(SB), Y2, Y2
+	VPMINSD      vector15<>+0(SB), Y2, Y2
 	VMULPS       Y1, Y4, Y4
-	VADDPS       bits41080000<>+0(SB), Y4, Y4
+	VADDPS       vector14<>+0(SB), Y4, Y4
 	VCVTTPS2DQ   Y4, Y4
 	VPSLLD       $0x18, Y4, Y4
 	VPSRAD       $0x18, Y4, Y4
-	VPMINSD      bits0000000f<>+0(SB), Y4, Y4
+	VPMINSD      vector15<>+0(SB), Y4, Y4
 	VMULPS       Y1, Y6, Y6
-	VADDPS       bits41080000<>+0(SB), Y6, Y6
+	VADDPS       vector14<>+0(SB), Y6, Y6
 	VCVTTPS2DQ   Y6, Y6
 	VPSLLD       $0x18, Y6, Y6
 	VPSRAD       $0x18, Y6, Y6
-	VPMINSD      bits0000000f<>+0(SB), Y6, Y6
-	VPAND        bits000000ff<>+0(SB), Y0, Y0
-	VPAND        bits000000ff<>+0(SB), Y2, Y2
-	VPAND        bits000000ff<>+0(SB), Y4, Y4
-	VPAND        bits000000ff<>+0(SB), Y6, Y6
+	VPMINSD      vector15<>+0(SB), Y6, Y6
+	VPAND        vector11<>+0(SB), Y0, Y0
+	VPAND        vector11<>+0(SB), Y2, Y2
+	VPAND        vector11<>+0(SB), Y4, Y4
+	VPAND        vector11<>+0(SB), Y6, Y6
 	VPACKUSDW    Y2, Y0, Y0
 	VPACKUSDW    Y6, Y4, Y4
 	VPACKUSWB    Y4, Y0, Y0
-	VMOVUPS      unpackOrder<>+0(SB), Y1
+	VMOVUPS      vector12<>+0(SB), Y1
 	VPERMD       Y0, Y1, Y0
-	VPAND        bits0f0f0f0f<>+0(SB), Y0, Y0
+	VPAND        vector16<>+0(SB), Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPSLLW       $0x04, X1, X1
 	VPOR         X1, X0, X0
@@ -501,45 +501,45 @@ end:
 	VZEROUPPER
 	RET
 
-DATA bitsc1000000<>+0(SB)/4, $0xc1000000
-DATA bitsc1000000<>+4(SB)/4, $0xc1000000
-DATA bitsc1000000<>+8(SB)/4, $0xc1000000
-DATA bitsc1000000<>+12(SB)/4, $0xc1000000
-DATA bitsc1000000<>+16(SB)/4, $0xc1000000
-DATA bitsc1000000<>+20(SB)/4, $0xc1000000
-DATA bitsc1000000<>+24(SB)/4, $0xc1000000
-DATA bitsc1000000<>+28(SB)/4, $0xc1000000
-GLOBL bitsc1000000<>(SB), RODATA|NOPTR, $32
+DATA vector13<>+0(SB)/4, $0xc1000000
+DATA vector13<>+4(SB)/4, $0xc1000000
+DATA vector13<>+8(SB)/4, $0xc1000000
+DATA vector13<>+12(SB)/4, $0xc1000000
+DATA vector13<>+16(SB)/4, $0xc1000000
+DATA vector13<>+20(SB)/4, $0xc1000000
+DATA vector13<>+24(SB)/4, $0xc1000000
+DATA vector13<>+28(SB)/4, $0xc1000000
+GLOBL vector13<>(SB), RODATA|NOPTR, $32
 
-DATA bits41080000<>+0(SB)/4, $0x41080000
-DATA bits41080000<>+4(SB)/4, $0x41080000
-DATA bits41080000<>+8(SB)/4, $0x41080000
-DATA bits41080000<>+12(SB)/4, $0x41080000
-DATA bits41080000<>+16(SB)/4, $0x41080000
-DATA bits41080000<>+20(SB)/4, $0x41080000
-DATA bits41080000<>+24(SB)/4, $0x41080000
-DATA bits41080000<>+28(SB)/4, $0x41080000
-GLOBL bits41080000<>(SB), RODATA|NOPTR, $32
+DATA vector14<>+0(SB)/4, $0x41080000
+DATA vector14<>+4(SB)/4, $0x41080000
+DATA vector14<>+8(SB)/4, $0x41080000
+DATA vector14<>+12(SB)/4, $0x41080000
+DATA vector14<>+16(SB)/4, $0x41080000
+DATA vector14<>+20(SB)/4, $0x41080000
+DATA vector14<>+24(SB)/4, $0x41080000
+DATA vector14<>+28(SB)/4, $0x41080000
+GLOBL vector14<>(SB), RODATA|NOPTR, $32
 
-DATA bits0000000f<>+0(SB)/4, $0x0000000f
-DATA bits0000000f<>+4(SB)/4, $0x0000000f
-DATA bits0000000f<>+8(SB)/4, $0x0000000f
-DATA bits0000000f<>+12(SB)/4, $0x0000000f
-DATA bits0000000f<>+16(SB)/4, $0x0000000f
-DATA bits0000000f<>+20(SB)/4, $0x0000000f
-DATA bits0000000f<>+24(SB)/4, $0x0000000f
-DATA bits0000000f<>+28(SB)/4, $0x0000000f
-GLOBL bits0000000f<>(SB), RODATA|NOPTR, $32
+DATA vector15<>+0(SB)/4, $0x0000000f
+DATA vector15<>+4(SB)/4, $0x0000000f
+DATA vector15<>+8(SB)/4, $0x0000000f
+DATA vector15<>+12(SB)/4, $0x0000000f
+DATA vector15<>+16(SB)/4, $0x0000000f
+DATA vector15<>+20(SB)/4, $0x0000000f
+DATA vector15<>+24(SB)/4, $0x0000000f
+DATA vector15<>+28(SB)/4, $0x0000000f
+GLOBL vector15<>(SB), RODATA|NOPTR, $32
 
-DATA bits0f0f0f0f<>+0(SB)/4, $0x0f0f0f0f
-DATA bits0f0f0f0f<>+4(SB)/4, $0x0f0f0f0f
-DATA bits0f0f0f0f<>+8(SB)/4, $0x0f0f0f0f
-DATA bits0f0f0f0f<>+12(SB)/4, $0x0f0f0f0f
-DATA bits0f0f0f0f<>+16(SB)/4, $0x0f0f0f0f
-DATA bits0f0f0f0f<>+20(SB)/4, $0x0f0f0f0f
-DATA bits0f0f0f0f<>+24(SB)/4, $0x0f0f0f0f
-DATA bits0f0f0f0f<>+28(SB)/4, $0x0f0f0f0f
-GLOBL bits0f0f0f0f<>(SB), RODATA|NOPTR, $32
+DATA vector16<>+0(SB)/4, $0x0f0f0f0f
+DATA vector16<>+4(SB)/4, $0x0f0f0f0f
+DATA vector16<>+8(SB)/4, $0x0f0f0f0f
+DATA vector16<>+12(SB)/4, $0x0f0f0f0f
+DATA vector16<>+16(SB)/4, $0x0f0f0f0f
+DATA vector16<>+20(SB)/4, $0x0f0f0f0f
+DATA vector16<>+24(SB)/4, $0x0f0f0f0f
+DATA vector16<>+28(SB)/4, $0x0f0f0f0f
+GLOBL vector16<>(SB), RODATA|NOPTR, $32
 
 // func encodeQ5_0AVX2(dst []byte, src []float32) (done int)
 // Requires: AVX, AVX2, F16C
@@ -554,13 +554,13 @@ next:
 	CMPQ         BX, DX
 	JGE          end
 	VMOVUPS      (CX), Y0
-	VPAND        bits7fffffff<>+0(SB), Y0, Y1
+	VPAND        vector0<>+0(SB), Y0, Y1
 	VMOVUPS      32(CX), Y2
-	VPAND        bits7fffffff<>+0(SB), Y2, Y3
+	VPAND        vector0<>+0(SB), Y2, Y3
 	VMOVUPS      64(CX), Y4
-	VPAND        bits7fffffff<>+0(SB), Y4, Y5
+	VPAND        vector0<>+0(SB), Y4, Y5
 	VMOVUPS      96(CX), Y6
-	VPAND        bits7fffffff<>+0(SB), Y6, Y7
+	VPAND        vector0<>+0(SB), Y6, Y7
 	VPMAXUD      Y1, Y3, Y8
 	VPMAXUD      Y5, Y7, Y9
 	VPMAXUD      Y9, Y8, Y8
@@ -577,14 +577,14 @@ next:
 	VPCMPEQD     Y8, Y3, Y3
 	VPCMPEQD     Y8, Y5, Y5
 	VPCMPEQD     Y8, Y7, Y7
-	VPAND        bits000000ff<>+0(SB), Y1, Y1
-	VPAND        bits000000ff<>+0(SB), Y3, Y3
-	VPAND        bits000000ff<>+0(SB), Y5, Y5
-	VPAND        bits000000ff<>+0(SB), Y7, Y7
+	VPAND        vector11<>+0(SB), Y1, Y1
+	VPAND        vector11<>+0(SB), Y3, Y3
+	VPAND        vector11<>+0(SB), Y5, Y5
+	VPAND        vector11<>+0(SB), Y7, Y7
 	VPACKUSDW    Y3, Y1, Y1
 	VPACKUSDW    Y7, Y5, Y5
 	VPACKUSWB    Y5, Y1, Y1
-	VMOVUPS      unpackOrder<>+0(SB), Y3
+	VMOVUPS      vector12<>+0(SB), Y3
 	VPERMD       Y1, Y3, Y1
 	VPMOVMSKB    Y1, DI
 	XORQ         SI, SI
@@ -593,52 +593,52 @@ next:
 	VXORPS       X3, X3, X3
 	VCMPSS       $0x04, X3, X8, X3
 	VANDPS       X3, X1, X1
-	VDIVSS       bitsc1800000<>+0(SB), X1, X1
+	VDIVSS       vector17<>+0(SB), X1, X1
 	VCVTPS2PH    $0x00, X1, X3
 	VPEXTRW      $0x00, X3, (AX)
-	VMOVUPS      bits3f800000<>+0(SB), X3
+	VMOVUPS      vector8<>+0(SB), X3
 	VDIVSS       X1, X3, X3
 	VXORPS       X5, X5, X5
 	VCMPSS       $0x04, X5, X1, X1
 	VANDPS       X1, X3, X3
 	VBROADCASTSS X3, Y1
 	VMULPS       Y1, Y0, Y0
-	VADDPS       bits41840000<>+0(SB), Y0, Y0
+	VADDPS       vector18<>+0(SB), Y0, Y0
 	VCVTTPS2DQ   Y0, Y0
 	VPSLLD       $0x18, Y0, Y0
 	VPSRAD       $0x18, Y0, Y0
-	VPMINSD      bits0000001f<>+0(SB), Y0, Y0
+	VPMINSD      vector19<>+0(SB), Y0, Y0
 	VMULPS       Y1, Y2, Y2
-	VADDPS       bits41840000<>+0(SB), Y2, Y2
+	VADDPS       vector18<>+0(SB), Y2, Y2
 	VCVTTPS2DQ   Y2, Y2
 	VPSLLD       $0x18, Y2, Y2
 	VPSRAD       $0x18, Y2, Y2
-	VPMINSD      bits0000001f<>+0(SB), Y2, Y2
+	VPMINSD      vector19<>+0(SB), Y2, Y2
 	VMULPS       Y1, Y4, Y4
-	VADDPS       bits41840000<>+0(SB), Y4, Y4
+	VADDPS       vector18<>+0(SB), Y4, Y4
 	VCVTTPS2DQ   Y4, Y4
 	VPSLLD       $0x18, Y4, Y4
 	VPSRAD       $0x18, Y4, Y4
-	VPMINSD      bits0000001f<>+0(SB), Y4, Y4
+	VPMINSD      vector19<>+0(SB), Y4, Y4
 	VMULPS       Y1, Y6, Y6
-	VADDPS       bits41840000<>+0(SB), Y6, Y6
+	VADDPS       vector18<>+0(SB), Y6, Y6
 	VCVTTPS2DQ   Y6, Y6
 	VPSLLD       $0x18, Y6, Y6
 	VPSRAD       $0x18, Y6, Y6
-	VPMINSD      bits0000001f<>+0(SB), Y6, Y6
-	VPAND        bits000000ff<>+0(SB), Y0, Y0
-	VPAND        bits000000ff<>+0(SB), Y2, Y2
-	VPAND        bits000000ff<>+0(SB), Y4, Y4
-	VPAND        bits000000ff<>+0(SB), Y6, Y6
+	VPMINSD      vector19<>+0(SB), Y6, Y6
+	VPAND        vector11<>+0(SB), Y0, Y0
+	VPAND        vector11<>+0(SB), Y2, Y2
+	VPAND        vector11<>+0(SB), Y4, Y4
+	VPAND        vector11<>+0(SB), Y6, Y6
 	VPACKUSDW    Y2, Y0, Y0
 	VPACKUSDW    Y6, Y4, Y4
 	VPACKUSWB    Y4, Y0, Y0
-	VMOVUPS      unpackOrder<>+0(SB), Y1
+	VMOVUPS      vector12<>+0(SB), Y1
 	VPERMD       Y0, Y1, Y0
 	VPSLLW       $0x03, Y0, Y1
 	VPMOVMSKB    Y1, SI
 	MOVL         SI, 2(AX)
-	VPAND        bits0f0f0f0f<>+0(SB), Y0, Y0
+	VPAND        vector16<>+0(SB), Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPSLLW       $0x04, X1, X1
 	VPOR         X1, X0, X0
@@ -653,35 +653,35 @@ end:
 	VZEROUPPER
 	RET
 
-DATA bitsc1800000<>+0(SB)/4, $0xc1800000
-DATA bitsc1800000<>+4(SB)/4, $0xc1800000
-DATA bitsc1800000<>+8(SB)/4, $0xc1800000
-DATA bitsc1800000<>+12(SB)/4, $0xc1800000
-DATA bitsc1800000<>+16(SB)/4, $0xc1800000
-DATA bitsc1800000<>+20(SB)/4, $0xc1800000
-DATA bitsc1800000<>+24(SB)/4, $0xc1800000
-DATA bitsc1800000<>+28(SB)/4, $0xc1800000
-GLOBL bitsc1800000<>(SB), RODATA|NOPTR, $32
+DATA vector17<>+0(SB)/4, $0xc1800000
+DATA vector17<>+4(SB)/4, $0xc1800000
+DATA vector17<>+8(SB)/4, $0xc1800000
+DATA vector17<>+12(SB)/4, $0xc1800000
+DATA vector17<>+16(SB)/4, $0xc1800000
+DATA vector17<>+20(SB)/4, $0xc1800000
+DATA vector17<>+24(SB)/4, $0xc1800000
+DATA vector17<>+28(SB)/4, $0xc1800000
+GLOBL vector17<>(SB), RODATA|NOPTR, $32
 
-DATA bits41840000<>+0(SB)/4, $0x41840000
-DATA bits41840000<>+4(SB)/4, $0x41840000
-DATA bits41840000<>+8(SB)/4, $0x41840000
-DATA bits41840000<>+12(SB)/4, $0x41840000
-DATA bits41840000<>+16(SB)/4, $0x41840000
-DATA bits41840000<>+20(SB)/4, $0x41840000
-DATA bits41840000<>+24(SB)/4, $0x41840000
-DATA bits41840000<>+28(SB)/4, $0x41840000
-GLOBL bits41840000<>(SB), RODATA|NOPTR, $32
+DATA vector18<>+0(SB)/4, $0x41840000
+DATA vector18<>+4(SB)/4, $0x41840000
+DATA vector18<>+8(SB)/4, $0x41840000
+DATA vector18<>+12(SB)/4, $0x41840000
+DATA vector18<>+16(SB)/4, $0x41840000
+DATA vector18<>+20(SB)/4, $0x41840000
+DATA vector18<>+24(SB)/4, $0x41840000
+DATA vector18<>+28(SB)/4, $0x41840000
+GLOBL vector18<>(SB), RODATA|NOPTR, $32
 
-DATA bits0000001f<>+0(SB)/4, $0x0000001f
-DATA bits0000001f<>+4(SB)/4, $0x0000001f
-DATA bits0000001f<>+8(SB)/4, $0x0000001f
-DATA bits0000001f<>+12(SB)/4, $0x0000001f
-DATA bits0000001f<>+16(SB)/4, $0x0000001f
-DATA bits0000001f<>+20(SB)/4, $0x0000001f
-DATA bits0000001f<>+24(SB)/4, $0x0000001f
-DATA bits0000001f<>+28(SB)/4, $0x0000001f
-GLOBL bits0000001f<>(SB), RODATA|NOPTR, $32
+DATA vector19<>+0(SB)/4, $0x0000001f
+DATA vector19<>+4(SB)/4, $0x0000001f
+DATA vector19<>+8(SB)/4, $0x0000001f
+DATA vector19<>+12(SB)/4, $0x0000001f
+DATA vector19<>+16(SB)/4, $0x0000001f
+DATA vector19<>+20(SB)/4, $0x0000001f
+DATA vector19<>+24(SB)/4, $0x0000001f
+DATA vector19<>+28(SB)/4, $0x0000001f
+GLOBL vector19<>(SB), RODATA|NOPTR, $32
 
 // func encodeQ4_1AVX2(dst []byte, src []float32) (done int)
 // Requires: AVX, AVX2, F16C
@@ -696,13 +696,13 @@ next:
 	CMPQ         BX, DX
 	JGE          end
 	VMOVUPS      (CX), Y0
-	VPAND        bits7fffffff<>+0(SB), Y0, Y1
+	VPAND        vector0<>+0(SB), Y0, Y1
 	VMOVUPS      32(CX), Y2
-	VPAND        bits7fffffff<>+0(SB), Y2, Y3
+	VPAND        vector0<>+0(SB), Y2, Y3
 	VMOVUPS      64(CX), Y4
-	VPAND        bits7fffffff<>+0(SB), Y4, Y5
+	VPAND        vector0<>+0(SB), Y4, Y5
 	VMOVUPS      96(CX), Y6
-	VPAND        bits7fffffff<>+0(SB), Y6, Y7
+	VPAND        vector0<>+0(SB), Y6, Y7
 	VPMAXUD      Y1, Y3, Y1
 	VPMAXUD      Y5, Y7, Y3
 	VPMAXUD      Y3, Y1, Y1
@@ -737,12 +737,12 @@ next:
 	VUCOMISS     X5, X1
 	JEQ          end
 	VSUBSS       X1, X3, X3
-	VDIVSS       bits41700000<>+0(SB), X3, X3
+	VDIVSS       vector20<>+0(SB), X3, X3
 	VCVTPS2PH    $0x00, X3, X5
 	VPEXTRW      $0x00, X5, (AX)
 	VCVTPS2PH    $0x00, X1, X5
 	VPEXTRW      $0x00, X5, 2(AX)
-	VMOVUPS      bits3f800000<>+0(SB), X5
+	VMOVUPS      vector8<>+0(SB), X5
 	VDIVSS       X3, X5, X5
 	VXORPS       X7, X7, X7
 	VCMPSS       $0x04, X7, X3, X3
@@ -750,42 +750,42 @@ next:
 	VBROADCASTSS X5, Y3
 	VSUBPS       Y1, Y0, Y0
 	VMULPS       Y3, Y0, Y0
-	VADDPS       bits3f000000<>+0(SB), Y0, Y0
+	VADDPS       vector21<>+0(SB), Y0, Y0
 	VCVTTPS2DQ   Y0, Y0
 	VPSLLD       $0x18, Y0, Y0
 	VPSRAD       $0x18, Y0, Y0
-	VPMINSD      bits0000000f<>+0(SB), Y0, Y0
+	VPMINSD      vector15<>+0(SB), Y0, Y0
 	VSUBPS       Y1, Y2, Y2
 	VMULPS       Y3, Y2, Y2
-	VADDPS       bits3f000000<>+0(SB), Y2, Y2
+	VADDPS       vector21<>+0(SB), Y2, Y2
 	VCVTTPS2DQ   Y2, Y2
 	VPSLLD       $0x18, Y2, Y2
 	VPSRAD       $0x18, Y2, Y2
-	VPMINSD      bits0000000f<>+0(SB), Y2, Y2
+	VPMINSD      vector15<>+0(SB), Y2, Y2
 	VSUBPS       Y1, Y4, Y4
 	VMULPS       Y3, Y4, Y4
-	VADDPS       bits3f000000<>+0(SB), Y4, Y4
+	VADDPS       vector21<>+0(SB), Y4, Y4
 	VCVTTPS2DQ   Y4, Y4
 	VPSLLD       $0x18, Y4, Y4
 	VPSRAD       $0x18, Y4, Y4
-	VPMINSD      bits0000000f<>+0(SB), Y4, Y4
+	VPMINSD      vector15<>+0(SB), Y4, Y4
 	VSUBPS       Y1, Y6, Y6
 	VMULPS       Y3, Y6, Y6
-	VADDPS       bits3f000000<>+0(SB), Y6, Y6
+	VADDPS       vector21<>+0(SB), Y6, Y6
 	VCVTTPS2DQ   Y6, Y6
 	VPSLLD       $0x18, Y6, Y6
 	VPSRAD       $0x18, Y6, Y6
-	VPMINSD      bits0000000f<>+0(SB), Y6, Y6
-	VPAND        bits000000ff<>+0(SB), Y0, Y0
-	VPAND        bits000000ff<>+0(SB), Y2, Y2
-	VPAND        bits000000ff<>+0(SB), Y4, Y4
-	VPAND        bits000000ff<>+0(SB), Y6, Y6
+	VPMINSD      vector15<>+0(SB), Y6, Y6
+	VPAND        vector11<>+0(SB), Y0, Y0
+	VPAND        vector11<>+0(SB), Y2, Y2
+	VPAND        vector11<>+0(SB), Y4, Y4
+	VPAND        vector11<>+0(SB), Y6, Y6
 	VPACKUSDW    Y2, Y0, Y0
 	VPACKUSDW    Y6, Y4, Y4
 	VPACKUSWB    Y4, Y0, Y0
-	VMOVUPS      unpackOrder<>+0(SB), Y1
+	VMOVUPS      vector12<>+0(SB), Y1
 	VPERMD       Y0, Y1, Y0
-	VPAND        bits0f0f0f0f<>+0(SB), Y0, Y0
+	VPAND        vector16<>+0(SB), Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPSLLW       $0x04, X1, X1
 	VPOR         X1, X0, X0
@@ -800,25 +800,25 @@ end:
 	VZEROUPPER
 	RET
 
-DATA bits41700000<>+0(SB)/4, $0x41700000
-DATA bits41700000<>+4(SB)/4, $0x41700000
-DATA bits41700000<>+8(SB)/4, $0x41700000
-DATA bits41700000<>+12(SB)/4, $0x41700000
-DATA bits41700000<>+16(SB)/4, $0x41700000
-DATA bits41700000<>+20(SB)/4, $0x41700000
-DATA bits41700000<>+24(SB)/4, $0x41700000
-DATA bits41700000<>+28(SB)/4, $0x41700000
-GLOBL bits41700000<>(SB), RODATA|NOPTR, $32
+DATA vector20<>+0(SB)/4, $0x41700000
+DATA vector20<>+4(SB)/4, $0x41700000
+DATA vector20<>+8(SB)/4, $0x41700000
+DATA vector20<>+12(SB)/4, $0x41700000
+DATA vector20<>+16(SB)/4, $0x41700000
+DATA vector20<>+20(SB)/4, $0x41700000
+DATA vector20<>+24(SB)/4, $0x41700000
+DATA vector20<>+28(SB)/4, $0x41700000
+GLOBL vector20<>(SB), RODATA|NOPTR, $32
 
-DATA bits3f000000<>+0(SB)/4, $0x3f000000
-DATA bits3f000000<>+4(SB)/4, $0x3f000000
-DATA bits3f000000<>+8(SB)/4, $0x3f000000
-DATA bits3f000000<>+12(SB)/4, $0x3f000000
-DATA bits3f000000<>+16(SB)/4, $0x3f000000
-DATA bits3f000000<>+20(SB)/4, $0x3f000000
-DATA bits3f000000<>+24(SB)/4, $0x3f000000
-DATA bits3f000000<>+28(SB)/4, $0x3f000000
-GLOBL bits3f000000<>(SB), RODATA|NOPTR, $32
+DATA vector21<>+0(SB)/4, $0x3f000000
+DATA vector21<>+4(SB)/4, $0x3f000000
+DATA vector21<>+8(SB)/4, $0x3f000000
+DATA vector21<>+12(SB)/4, $0x3f000000
+DATA vector21<>+16(SB)/4, $0x3f000000
+DATA vector21<>+20(SB)/4, $0x3f000000
+DATA vector21<>+24(SB)/4, $0x3f000000
+DATA vector21<>+28(SB)/4, $0x3f000000
+GLOBL vector21<>(SB), RODATA|NOPTR, $32
 
 // func encodeQ5_1AVX2(dst []byte, src []float32) (done int)
 // Requires: AVX, AVX2, F16C
@@ -833,13 +833,13 @@ next:
 	CMPQ         BX, DX
 	JGE          end
 	VMOVUPS      (CX), Y0
-	VPAND        bits7fffffff<>+0(SB), Y0, Y1
+	VPAND        vector0<>+0(SB), Y0, Y1
 	VMOVUPS      32(CX), Y2
-	VPAND        bits7fffffff<>+0(SB), Y2, Y3
+	VPAND        vector0<>+0(SB), Y2, Y3
 	VMOVUPS      64(CX), Y4
-	VPAND        bits7fffffff<>+0(SB), Y4, Y5
+	VPAND        vector0<>+0(SB), Y4, Y5
 	VMOVUPS      96(CX), Y6
-	VPAND        bits7fffffff<>+0(SB), Y6, Y7
+	VPAND        vector0<>+0(SB), Y6, Y7
 	VPMAXUD      Y1, Y3, Y1
 	VPMAXUD      Y5, Y7, Y3
 	VPMAXUD      Y3, Y1, Y1
@@ -874,12 +874,12 @@ next:
 	VUCOMISS     X5, X1
 	JEQ          end
 	VSUBSS       X1, X3, X3
-	VDIVSS       bits41f80000<>+0(SB), X3, X3
+	VDIVSS       vector22<>+0(SB), X3, X3
 	VCVTPS2PH    $0x00, X3, X5
 	VPEXTRW      $0x00, X5, (AX)
 	VCVTPS2PH    $0x00, X1, X5
 	VPEXTRW      $0x00, X5, 2(AX)
-	VMOVUPS      bits3f800000<>+0(SB), X5
+	VMOVUPS      vector8<>+0(SB), X5
 	VDIVSS       X3, X5, X5
 	VXORPS       X7, X7, X7
 	VCMPSS       $0x04, X7, X3, X3
@@ -887,45 +887,45 @@ next:
 	VBROADCASTSS X5, Y3
 	VSUBPS       Y1, Y0, Y0
 	VMULPS       Y3, Y0, Y0
-	VADDPS       bits3f000000<>+0(SB), Y0, Y0
+	VADDPS       vector21<>+0(SB), Y0, Y0
 	VCVTTPS2DQ   Y0, Y0
 	VPSLLD       $0x18, Y0, Y0
 	VPSRAD       $0x18, Y0, Y0
-	VPMINSD      bits0000001f<>+0(SB), Y0, Y0
+	VPMINSD      vector19<>+0(SB), Y0, Y0
 	VSUBPS       Y1, Y2, Y2
 	VMULPS       Y3, Y2, Y2
-	VADDPS       bits3f000000<>+0(SB), Y2, Y2
+	VADDPS       vector21<>+0(SB), Y2, Y2
 	VCVTTPS2DQ   Y2, Y2
 	VPSLLD       $0x18, Y2, Y2
 	VPSRAD       $0x18, Y2, Y2
-	VPMINSD      bits0000001f<>+0(SB), Y2, Y2
+	VPMINSD      vector19<>+0(SB), Y2, Y2
 	VSUBPS       Y1, Y4, Y4
 	VMULPS       Y3, Y4, Y4
-	VADDPS       bits3f000000<>+0(SB), Y4, Y4
+	VADDPS       vector21<>+0(SB), Y4, Y4
 	VCVTTPS2DQ   Y4, Y4
 	VPSLLD       $0x18, Y4, Y4
 	VPSRAD       $0x18, Y4, Y4
-	VPMINSD      bits0000001f<>+0(SB), Y4, Y4
+	VPMINSD      vector19<>+0(SB), Y4, Y4
 	VSUBPS       Y1, Y6, Y6
 	VMULPS       Y3, Y6, Y6
-	VADDPS       bits3f000000<>+0(SB), Y6, Y6
+	VADDPS       vector21<>+0(SB), Y6, Y6
 	VCVTTPS2DQ   Y6, Y6
 	VPSLLD       $0x18, Y6, Y6
 	VPSRAD       $0x18, Y6, Y6
-	VPMINSD      bits0000001f<>+0(SB), Y6, Y6
-	VPAND        bits000000ff<>+0(SB), Y0, Y0
-	VPAND        bits000000ff<>+0(SB), Y2, Y2
-	VPAND        bits000000ff<>+0(SB), Y4, Y4
-	VPAND        bits000000ff<>+0(SB), Y6, Y6
+	VPMINSD      vector19<>+0(SB), Y6, Y6
+	VPAND        vector11<>+0(SB), Y0, Y0
+	VPAND        vector11<>+0(SB), Y2, Y2
+	VPAND        vector11<>+0(SB), Y4, Y4
+	VPAND        vector11<>+0(SB), Y6, Y6
 	VPACKUSDW    Y2, Y0, Y0
 	VPACKUSDW    Y6, Y4, Y4
 	VPACKUSWB    Y4, Y0, Y0
-	VMOVUPS      unpackOrder<>+0(SB), Y1
+	VMOVUPS      vector12<>+0(SB), Y1
 	VPERMD       Y0, Y1, Y0
 	VPSLLW       $0x03, Y0, Y1
 	VPMOVMSKB    Y1, SI
 	MOVL         SI, 4(AX)
-	VPAND        bits0f0f0f0f<>+0(SB), Y0, Y0
+	VPAND        vector16<>+0(SB), Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPSLLW       $0x04, X1, X1
 	VPOR         X1, X0, X0
@@ -940,15 +940,15 @@ end:
 	VZEROUPPER
 	RET
 
-DATA bits41f80000<>+0(SB)/4, $0x41f80000
-DATA bits41f80000<>+4(SB)/4, $0x41f80000
-DATA bits41f80000<>+8(SB)/4, $0x41f80000
-DATA bits41f80000<>+12(SB)/4, $0x41f80000
-DATA bits41f80000<>+16(SB)/4, $0x41f80000
-DATA bits41f80000<>+20(SB)/4, $0x41f80000
-DATA bits41f80000<>+24(SB)/4, $0x41f80000
-DATA bits41f80000<>+28(SB)/4, $0x41f80000
-GLOBL bits41f80000<>(SB), RODATA|NOPTR, $32
+DATA vector22<>+0(SB)/4, $0x41f80000
+DATA vector22<>+4(SB)/4, $0x41f80000
+DATA vector22<>+8(SB)/4, $0x41f80000
+DATA vector22<>+12(SB)/4, $0x41f80000
+DATA vector22<>+16(SB)/4, $0x41f80000
+DATA vector22<>+20(SB)/4, $0x41f80000
+DATA vector22<>+24(SB)/4, $0x41f80000
+DATA vector22<>+28(SB)/4, $0x41f80000
+GLOBL vector22<>(SB), RODATA|NOPTR, $32
 
 // func transposeAVX2(rows *float32, src []float32, n int) (most uint32)
 // Requires: AVX, AVX2
@@ -969,19 +969,19 @@ columns:
 	LEAQ        (R8)(DI*1), R9
 	VMOVUPS     (R8), X1
 	VINSERTF128 $0x01, (R9), Y1, Y1
-	VPAND       bits7fffffff<>+0(SB), Y1, Y2
+	VPAND       vector0<>+0(SB), Y1, Y2
 	VPMAXUD     Y2, Y0, Y0
 	VMOVUPS     (R8)(BX*1), X3
 	VINSERTF128 $0x01, (R9)(BX*1), Y3, Y3
-	VPAND       bits7fffffff<>+0(SB), Y3, Y2
+	VPAND       vector0<>+0(SB), Y3, Y2
 	VPMAXUD     Y2, Y0, Y0
 	VMOVUPS     (R8)(BX*2), X5
 	VINSERTF128 $0x01, (R9)(BX*2), Y5, Y5
-	VPAND       bits7fffffff<>+0(SB), Y5, Y2
+	VPAND       vector0<>+0(SB), Y5, Y2
 	VPMAXUD     Y2, Y0, Y0
 	VMOVUPS     (R8)(SI*1), X6
 	VINSERTF128 $0x01, (R9)(SI*1), Y6, Y6
-	VPAND       bits7fffffff<>+0(SB), Y6, Y2
+	VPAND       vector0<>+0(SB), Y6, Y2
 	VPMAXUD     Y2, Y0, Y0
 	VUNPCKLPS   Y3, Y1, Y2
 	VUNPCKHPS   Y3, Y1, Y4
@@ -999,19 +999,19 @@ columns:
 	LEAQ        (R8)(DI*1), R9
 	VMOVUPS     (R8), X7
 	VINSERTF128 $0x01, (R9), Y7, Y7
-	VPAND       bits7fffffff<>+0(SB), Y7, Y2
+	VPAND       vector0<>+0(SB), Y7, Y2
 	VPMAXUD     Y2, Y0, Y0
 	VMOVUPS     (R8)(BX*1), X8
 	VINSERTF128 $0x01, (R9)(BX*1), Y8, Y8
-	VPAND       bits7fffffff<>+0(SB), Y8, Y2
+	VPAND       vector0<>+0(SB), Y8, Y2
 	VPMAXUD     Y2, Y0, Y0
 	VMOVUPS     (R8)(BX*2), X9
 	VINSERTF128 $0x01, (R9)(BX*2), Y9, Y9
-	VPAND       bits7fffffff<>+0(SB), Y9, Y2
+	VPAND       vector0<>+0(SB), Y9, Y2
 	VPMAXUD     Y2, Y0, Y0
 	VMOVUPS     (R8)(SI*1), X10
 	VINSERTF128 $0x01, (R9)(SI*1), Y10, Y10
-	VPAND       bits7fffffff<>+0(SB), Y10, Y2
+	VPAND       vector0<>+0(SB), Y10, Y2
 	VPMAXUD     Y2, Y0, Y0
 	VUNPCKLPS   Y8, Y7, Y2
 	VUNPCKHPS   Y8, Y7, Y4
@@ -1060,19 +1060,19 @@ squares:
 	ADDQ    $0x40, AX
 	CMPQ    AX, DX
 	JLT     squares
-	VMULPS  bits3d000000<>+0(SB), Y0, Y0
+	VMULPS  vector23<>+0(SB), Y0, Y0
 	VSQRTPS Y0, Y0
-	VMULPS  bits3d000000<>+0(SB), Y1, Y1
+	VMULPS  vector23<>+0(SB), Y1, Y1
 	VSQRTPS Y1, Y1
 	XORQ    AX, AX
 
 weights:
 	VMOVUPS (CX)(AX*1), Y2
-	VANDPS  bits7fffffff<>+0(SB), Y2, Y2
+	VANDPS  vector0<>+0(SB), Y2, Y2
 	VADDPS  Y2, Y0, Y2
 	VMOVUPS Y2, 2048(CX)(AX*1)
 	VMOVUPS 32(CX)(AX*1), Y2
-	VANDPS  bits7fffffff<>+0(SB), Y2, Y2
+	VANDPS  vector0<>+0(SB), Y2, Y2
 	VADDPS  Y2, Y1, Y2
 	VMOVUPS Y2, 2080(CX)(AX*1)
 	ADDQ    $0x40, AX
@@ -1081,15 +1081,15 @@ weights:
 	VZEROUPPER
 	RET
 
-DATA bits3d000000<>+0(SB)/4, $0x3d000000
-DATA bits3d000000<>+4(SB)/4, $0x3d000000
-DATA bits3d000000<>+8(SB)/4, $0x3d000000
-DATA bits3d000000<>+12(SB)/4, $0x3d000000
-DATA bits3d000000<>+16(SB)/4, $0x3d000000
-DATA bits3d000000<>+20(SB)/4, $0x3d000000
-DATA bits3d000000<>+24(SB)/4, $0x3d000000
-DATA bits3d000000<>+28(SB)/4, $0x3d000000
-GLOBL bits3d000000<>(SB), RODATA|NOPTR, $32
+DATA vector23<>+0(SB)/4, $0x3d000000
+DATA vector23<>+4(SB)/4, $0x3d000000
+DATA vector23<>+8(SB)/4, $0x3d000000
+DATA vector23<>+12(SB)/4, $0x3d000000
+DATA vector23<>+16(SB)/4, $0x3d000000
+DATA vector23<>+20(SB)/4, $0x3d000000
+DATA vector23<>+24(SB)/4, $0x3d000000
+DATA vector23<>+28(SB)/4, $0x3d000000
+GLOBL vector23<>(SB), RODATA|NOPTR, $32
 
 // func weightsMagnitudeAVX2(l *float32, n int)
 // Requires: AVX
@@ -1101,10 +1101,10 @@ TEXT ·weightsMagnitudeAVX2(SB), NOSPLIT, $0-16
 
 weights:
 	VMOVUPS (CX)(AX*1), Y0
-	VANDPS  bits7fffffff<>+0(SB), Y0, Y0
+	VANDPS  vector0<>+0(SB), Y0, Y0
 	VMOVUPS Y0, 2048(CX)(AX*1)
 	VMOVUPS 32(CX)(AX*1), Y0
-	VANDPS  bits7fffffff<>+0(SB), Y0, Y0
+	VANDPS  vector0<>+0(SB), Y0, Y0
 	VMOVUPS Y0, 2080(CX)(AX*1)
 	ADDQ    $0x40, AX
 	CMPQ    AX, DX
@@ -1221,7 +1221,7 @@ extents:
 	VMOVUPS      Y7, 4448(CX)
 	VBROADCASTSS (BX), Y0
 	VMOVUPS      4160(CX), Y1
-	VMOVUPS      bits3f800000<>+0(SB), Y3
+	VMOVUPS      vector8<>+0(SB), Y3
 	VMOVUPS      4608(CX), Y2
 	VSUBPS       Y1, Y2, Y2
 	VDIVPS       Y2, Y0, Y2
@@ -1230,7 +1230,7 @@ extents:
 	VDIVPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 4096(CX)
 	VMOVUPS      4192(CX), Y1
-	VMOVUPS      bits3f800000<>+0(SB), Y3
+	VMOVUPS      vector8<>+0(SB), Y3
 	VMOVUPS      4640(CX), Y2
 	VSUBPS       Y1, Y2, Y2
 	VDIVPS       Y2, Y0, Y2
@@ -1248,22 +1248,22 @@ firstLevels:
 	VMOVUPS (CX)(AX*1), Y4
 	VSUBPS  Y2, Y4, Y4
 	VMULPS  Y4, Y0, Y4
-	VADDPS  bits4b400000<>+0(SB), Y4, Y4
-	VPAND   bits007fffff<>+0(SB), Y4, Y4
-	VPOR    bits4b000000<>+0(SB), Y4, Y4
-	VPMAXSD bits4b400000<>+0(SB), Y4, Y4
+	VADDPS  vector24<>+0(SB), Y4, Y4
+	VPAND   vector25<>+0(SB), Y4, Y4
+	VPOR    vector26<>+0(SB), Y4, Y4
+	VPMAXSD vector24<>+0(SB), Y4, Y4
 	VPMINSD 4736(CX), Y4, Y4
-	VSUBPS  bits4b400000<>+0(SB), Y4, Y4
+	VSUBPS  vector24<>+0(SB), Y4, Y4
 	VMOVUPS Y4, 7936(CX)(AX*1)
 	VMOVUPS 32(CX)(AX*1), Y4
 	VSUBPS  Y3, Y4, Y4
 	VMULPS  Y4, Y1, Y4
-	VADDPS  bits4b400000<>+0(SB), Y4, Y4
-	VPAND   bits007fffff<>+0(SB), Y4, Y4
-	VPOR    bits4b000000<>+0(SB), Y4, Y4
-	VPMAXSD bits4b400000<>+0(SB), Y4, Y4
+	VADDPS  vector24<>+0(SB), Y4, Y4
+	VPAND   vector25<>+0(SB), Y4, Y4
+	VPOR    vector26<>+0(SB), Y4, Y4
+	VPMAXSD vector24<>+0(SB), Y4, Y4
 	VPMINSD 4768(CX), Y4, Y4
-	VSUBPS  bits4b400000<>+0(SB), Y4, Y4
+	VSUBPS  vector24<>+0(SB), Y4, Y4
 	VMOVUPS Y4, 7968(CX)(AX*1)
 	ADDQ    $0x40, AX
 	CMPQ    AX, DX
@@ -1319,12 +1319,12 @@ levels:
 	VMOVUPS   (CX)(AX*1), Y10
 	VSUBPS    Y3, Y10, Y11
 	VMULPS    Y11, Y1, Y11
-	VADDPS    bits4b400000<>+0(SB), Y11, Y11
-	VPAND     bits007fffff<>+0(SB), Y11, Y11
-	VPOR      bits4b000000<>+0(SB), Y11, Y11
-	VPMAXSD   bits4b400000<>+0(SB), Y11, Y11
+	VADDPS    vector24<>+0(SB), Y11, Y11
+	VPAND     vector25<>+0(SB), Y11, Y11
+	VPOR      vector26<>+0(SB), Y11, Y11
+	VPMAXSD   vector24<>+0(SB), Y11, Y11
 	VPMINSD   4736(CX), Y11, Y11
-	VSUBPS    bits4b400000<>+0(SB), Y11, Y11
+	VSUBPS    vector24<>+0(SB), Y11, Y11
 	VMOVUPS   Y11, 7936(CX)(AX*1)
 	VMULPS    2048(CX)(AX*1), Y11, Y12
 	VADDPS    Y12, Y0, Y0
@@ -1335,12 +1335,12 @@ levels:
 	VMOVUPS   32(CX)(AX*1), Y10
 	VSUBPS    Y4, Y10, Y11
 	VMULPS    Y11, Y2, Y11
-	VADDPS    bits4b400000<>+0(SB), Y11, Y11
-	VPAND     bits007fffff<>+0(SB), Y11, Y11
-	VPOR      bits4b000000<>+0(SB), Y11, Y11
-	VPMAXSD   bits4b400000<>+0(SB), Y11, Y11
+	VADDPS    vector24<>+0(SB), Y11, Y11
+	VPAND     vector25<>+0(SB), Y11, Y11
+	VPOR      vector26<>+0(SB), Y11, Y11
+	VPMAXSD   vector24<>+0(SB), Y11, Y11
 	VPMINSD   4768(CX), Y11, Y11
-	VSUBPS    bits4b400000<>+0(SB), Y11, Y11
+	VSUBPS    vector24<>+0(SB), Y11, Y11
 	VMOVUPS   Y11, 7968(CX)(AX*1)
 	VMULPS    2080(CX)(AX*1), Y11, Y12
 	VADDPS    Y12, Y5, Y5
@@ -1473,35 +1473,35 @@ loss:
 	VZEROUPPER
 	RET
 
-DATA bits4b400000<>+0(SB)/4, $0x4b400000
-DATA bits4b400000<>+4(SB)/4, $0x4b400000
-DATA bits4b400000<>+8(SB)/4, $0x4b400000
-DATA bits4b400000<>+12(SB)/4, $0x4b400000
-DATA bits4b400000<>+16(SB)/4, $0x4b400000
-DATA bits4b400000<>+20(SB)/4, $0x4b400000
-DATA bits4b400000<>+24(SB)/4, $0x4b400000
-DATA bits4b400000<>+28(SB)/4, $0x4b400000
-GLOBL bits4b400000<>(SB), RODATA|NOPTR, $32
+DATA vector24<>+0(SB)/4, $0x4b400000
+DATA vector24<>+4(SB)/4, $0x4b400000
+DATA vector24<>+8(SB)/4, $0x4b400000
+DATA vector24<>+12(SB)/4, $0x4b400000
+DATA vector24<>+16(SB)/4, $0x4b400000
+DATA vector24<>+20(SB)/4, $0x4b400000
+DATA vector24<>+24(SB)/4, $0x4b400000
+DATA vector24<>+28(SB)/4, $0x4b400000
+GLOBL vector24<>(SB), RODATA|NOPTR, $32
 
-DATA bits007fffff<>+0(SB)/4, $0x007fffff
-DATA bits007fffff<>+4(SB)/4, $0x007fffff
-DATA bits007fffff<>+8(SB)/4, $0x007fffff
-DATA bits007fffff<>+12(SB)/4, $0x007fffff
-DATA bits007fffff<>+16(SB)/4, $0x007fffff
-DATA bits007fffff<>+20(SB)/4, $0x007fffff
-DATA bits007fffff<>+24(SB)/4, $0x007fffff
-DATA bits007fffff<>+28(SB)/4, $0x007fffff
-GLOBL bits007fffff<>(SB), RODATA|NOPTR, $32
+DATA vector25<>+0(SB)/4, $0x007fffff
+DATA vector25<>+4(SB)/4, $0x007fffff
+DATA vector25<>+8(SB)/4, $0x007fffff
+DATA vector25<>+12(SB)/4, $0x007fffff
+DATA vector25<>+16(SB)/4, $0x007fffff
+DATA vector25<>+20(SB)/4, $0x007fffff
+DATA vector25<>+24(SB)/4, $0x007fffff
+DATA vector25<>+28(SB)/4, $0x007fffff
+GLOBL vector25<>(SB), RODATA|NOPTR, $32
 
-DATA bits4b000000<>+0(SB)/4, $0x4b000000
-DATA bits4b000000<>+4(SB)/4, $0x4b000000
-DATA bits4b000000<>+8(SB)/4, $0x4b000000
-DATA bits4b000000<>+12(SB)/4, $0x4b000000
-DATA bits4b000000<>+16(SB)/4, $0x4b000000
-DATA bits4b000000<>+20(SB)/4, $0x4b000000
-DATA bits4b000000<>+24(SB)/4, $0x4b000000
-DATA bits4b000000<>+28(SB)/4, $0x4b000000
-GLOBL bits4b000000<>(SB), RODATA|NOPTR, $32
+DATA vector26<>+0(SB)/4, $0x4b000000
+DATA vector26<>+4(SB)/4, $0x4b000000
+DATA vector26<>+8(SB)/4, $0x4b000000
+DATA vector26<>+12(SB)/4, $0x4b000000
+DATA vector26<>+16(SB)/4, $0x4b000000
+DATA vector26<>+20(SB)/4, $0x4b000000
+DATA vector26<>+24(SB)/4, $0x4b000000
+DATA vector26<>+28(SB)/4, $0x4b000000
+GLOBL vector26<>(SB), RODATA|NOPTR, $32
 
 // func affineFitMagnitudeAVX2(l *float32, n int, factors []float32, limit uint32)
 // Requires: AVX, AVX2
@@ -1562,7 +1562,7 @@ extents:
 	VMOVUPS      Y7, 4448(CX)
 	VBROADCASTSS (BX), Y0
 	VMOVUPS      4160(CX), Y1
-	VMOVUPS      bits3f800000<>+0(SB), Y3
+	VMOVUPS      vector8<>+0(SB), Y3
 	VMOVUPS      4608(CX), Y2
 	VSUBPS       Y1, Y2, Y2
 	VDIVPS       Y2, Y0, Y2
@@ -1571,7 +1571,7 @@ extents:
 	VDIVPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 4096(CX)
 	VMOVUPS      4192(CX), Y1
-	VMOVUPS      bits3f800000<>+0(SB), Y3
+	VMOVUPS      vector8<>+0(SB), Y3
 	VMOVUPS      4640(CX), Y2
 	VSUBPS       Y1, Y2, Y2
 	VDIVPS       Y2, Y0, Y2
@@ -1589,22 +1589,22 @@ firstLevels:
 	VMOVUPS (CX)(AX*1), Y4
 	VSUBPS  Y2, Y4, Y4
 	VMULPS  Y4, Y0, Y4
-	VADDPS  bits4b400000<>+0(SB), Y4, Y4
-	VPAND   bits007fffff<>+0(SB), Y4, Y4
-	VPOR    bits4b000000<>+0(SB), Y4, Y4
-	VPMAXSD bits4b400000<>+0(SB), Y4, Y4
+	VADDPS  vector24<>+0(SB), Y4, Y4
+	VPAND   vector25<>+0(SB), Y4, Y4
+	VPOR    vector26<>+0(SB), Y4, Y4
+	VPMAXSD vector24<>+0(SB), Y4, Y4
 	VPMINSD 4736(CX), Y4, Y4
-	VSUBPS  bits4b400000<>+0(SB), Y4, Y4
+	VSUBPS  vector24<>+0(SB), Y4, Y4
 	VMOVUPS Y4, 7936(CX)(AX*1)
 	VMOVUPS 32(CX)(AX*1), Y4
 	VSUBPS  Y3, Y4, Y4
 	VMULPS  Y4, Y1, Y4
-	VADDPS  bits4b400000<>+0(SB), Y4, Y4
-	VPAND   bits007fffff<>+0(SB), Y4, Y4
-	VPOR    bits4b000000<>+0(SB), Y4, Y4
-	VPMAXSD bits4b400000<>+0(SB), Y4, Y4
+	VADDPS  vector24<>+0(SB), Y4, Y4
+	VPAND   vector25<>+0(SB), Y4, Y4
+	VPOR    vector26<>+0(SB), Y4, Y4
+	VPMAXSD vector24<>+0(SB), Y4, Y4
 	VPMINSD 4768(CX), Y4, Y4
-	VSUBPS  bits4b400000<>+0(SB), Y4, Y4
+	VSUBPS  vector24<>+0(SB), Y4, Y4
 	VMOVUPS Y4, 7968(CX)(AX*1)
 	ADDQ    $0x40, AX
 	CMPQ    AX, DX
@@ -1619,13 +1619,13 @@ firstLoss:
 	VMULPS  7936(CX)(AX*1), Y0, Y6
 	VADDPS  Y2, Y6, Y6
 	VSUBPS  (CX)(AX*1), Y6, Y6
-	VANDPS  bits7fffffff<>+0(SB), Y6, Y6
+	VANDPS  vector0<>+0(SB), Y6, Y6
 	VMULPS  2048(CX)(AX*1), Y6, Y6
 	VADDPS  Y6, Y4, Y4
 	VMULPS  7968(CX)(AX*1), Y1, Y6
 	VADDPS  Y3, Y6, Y6
 	VSUBPS  32(CX)(AX*1), Y6, Y6
-	VANDPS  bits7fffffff<>+0(SB), Y6, Y6
+	VANDPS  vector0<>+0(SB), Y6, Y6
 	VMULPS  2080(CX)(AX*1), Y6, Y6
 	VADDPS  Y6, Y5, Y5
 	ADDQ    $0x40, AX
@@ -1660,12 +1660,12 @@ levels:
 	VMOVUPS   (CX)(AX*1), Y10
 	VSUBPS    Y3, Y10, Y11
 	VMULPS    Y11, Y1, Y11
-	VADDPS    bits4b400000<>+0(SB), Y11, Y11
-	VPAND     bits007fffff<>+0(SB), Y11, Y11
-	VPOR      bits4b000000<>+0(SB), Y11, Y11
-	VPMAXSD   bits4b400000<>+0(SB), Y11, Y11
+	VADDPS    vector24<>+0(SB), Y11, Y11
+	VPAND     vector25<>+0(SB), Y11, Y11
+	VPOR      vector26<>+0(SB), Y11, Y11
+	VPMAXSD   vector24<>+0(SB), Y11, Y11
 	VPMINSD   4736(CX), Y11, Y11
-	VSUBPS    bits4b400000<>+0(SB), Y11, Y11
+	VSUBPS    vector24<>+0(SB), Y11, Y11
 	VMOVUPS   Y11, 7936(CX)(AX*1)
 	VMULPS    2048(CX)(AX*1), Y11, Y12
 	VADDPS    Y12, Y0, Y0
@@ -1676,12 +1676,12 @@ levels:
 	VMOVUPS   32(CX)(AX*1), Y10
 	VSUBPS    Y4, Y10, Y11
 	VMULPS    Y11, Y2, Y11
-	VADDPS    bits4b400000<>+0(SB), Y11, Y11
-	VPAND     bits007fffff<>+0(SB), Y11, Y11
-	VPOR      bits4b000000<>+0(SB), Y11, Y11
-	VPMAXSD   bits4b400000<>+0(SB), Y11, Y11
+	VADDPS    vector24<>+0(SB), Y11, Y11
+	VPAND     vector25<>+0(SB), Y11, Y11
+	VPOR      vector26<>+0(SB), Y11, Y11
+	VPMAXSD   vector24<>+0(SB), Y11, Y11
 	VPMINSD   4768(CX), Y11, Y11
-	VSUBPS    bits4b400000<>+0(SB), Y11, Y11
+	VSUBPS    vector24<>+0(SB), Y11, Y11
 	VMOVUPS   Y11, 7968(CX)(AX*1)
 	VMULPS    2080(CX)(AX*1), Y11, Y12
 	VADDPS    Y12, Y5, Y5
@@ -1738,13 +1738,13 @@ loss:
 	VMULPS    7936(CX)(AX*1), Y1, Y6
 	VADDPS    Y0, Y6, Y6
 	VSUBPS    (CX)(AX*1), Y6, Y6
-	VANDPS    bits7fffffff<>+0(SB), Y6, Y6
+	VANDPS    vector0<>+0(SB), Y6, Y6
 	VMULPS    2048(CX)(AX*1), Y6, Y6
 	VADDPS    Y6, Y3, Y3
 	VMULPS    7968(CX)(AX*1), Y2, Y6
 	VADDPS    Y4, Y6, Y6
 	VSUBPS    32(CX)(AX*1), Y6, Y6
-	VANDPS    bits7fffffff<>+0(SB), Y6, Y6
+	VANDPS    vector0<>+0(SB), Y6, Y6
 	VMULPS    2080(CX)(AX*1), Y6, Y6
 	VADDPS    Y6, Y5, Y5
 	ADDQ      $0x40, AX
@@ -1840,12 +1840,12 @@ TEXT ·symmetricFitAVX2(SB), NOSPLIT, $0-48
 
 peaks:
 	VMOVUPS   (CX)(AX*1), Y4
-	VANDPS    bits7fffffff<>+0(SB), Y4, Y5
+	VANDPS    vector0<>+0(SB), Y4, Y5
 	VCMPPS    $0x1e, Y0, Y5, Y6
 	VBLENDVPS Y6, Y5, Y0, Y0
 	VBLENDVPS Y6, Y4, Y2, Y2
 	VMOVUPS   32(CX)(AX*1), Y4
-	VANDPS    bits7fffffff<>+0(SB), Y4, Y5
+	VANDPS    vector0<>+0(SB), Y4, Y5
 	VCMPPS    $0x1e, Y1, Y5, Y6
 	VBLENDVPS Y6, Y5, Y1, Y1
 	VBLENDVPS Y6, Y4, Y3, Y3
@@ -1853,10 +1853,10 @@ peaks:
 	CMPQ      AX, DX
 	JLT       peaks
 	VMOVUPS   Y2, 4928(CX)
-	VCMPPS    $0x11, bits26901d7d<>+0(SB), Y0, Y0
+	VCMPPS    $0x11, vector27<>+0(SB), Y0, Y0
 	VMOVUPS   Y0, 4992(CX)
 	VMOVUPS   Y3, 4960(CX)
-	VCMPPS    $0x11, bits26901d7d<>+0(SB), Y1, Y0
+	VCMPPS    $0x11, vector27<>+0(SB), Y1, Y0
 	VMOVUPS   Y0, 5024(CX)
 	XORQ      AX, AX
 
@@ -1885,12 +1885,12 @@ products:
 firstSums:
 	VMOVUPS (CX)(AX*1), Y6
 	VMULPS  Y6, Y0, Y6
-	VADDPS  bits4b400000<>+0(SB), Y6, Y6
-	VPAND   bits007fffff<>+0(SB), Y6, Y6
-	VPOR    bits4b000000<>+0(SB), Y6, Y6
+	VADDPS  vector24<>+0(SB), Y6, Y6
+	VPAND   vector25<>+0(SB), Y6, Y6
+	VPOR    vector26<>+0(SB), Y6, Y6
 	VPMAXSD 4672(CX), Y6, Y6
 	VPMINSD 4736(CX), Y6, Y6
-	VSUBPS  bits4b400000<>+0(SB), Y6, Y6
+	VSUBPS  vector24<>+0(SB), Y6, Y6
 	VMULPS  7936(CX)(AX*1), Y6, Y7
 	VADDPS  Y7, Y2, Y2
 	VMULPS  2048(CX)(AX*1), Y6, Y7
@@ -1898,12 +1898,12 @@ firstSums:
 	VADDPS  Y7, Y4, Y4
 	VMOVUPS 32(CX)(AX*1), Y6
 	VMULPS  Y6, Y1, Y6
-	VADDPS  bits4b400000<>+0(SB), Y6, Y6
-	VPAND   bits007fffff<>+0(SB), Y6, Y6
-	VPOR    bits4b000000<>+0(SB), Y6, Y6
+	VADDPS  vector24<>+0(SB), Y6, Y6
+	VPAND   vector25<>+0(SB), Y6, Y6
+	VPOR    vector26<>+0(SB), Y6, Y6
 	VPMAXSD 4704(CX), Y6, Y6
 	VPMINSD 4768(CX), Y6, Y6
-	VSUBPS  bits4b400000<>+0(SB), Y6, Y6
+	VSUBPS  vector24<>+0(SB), Y6, Y6
 	VMULPS  7968(CX)(AX*1), Y6, Y7
 	VADDPS  Y7, Y3, Y3
 	VMULPS  2080(CX)(AX*1), Y6, Y7
@@ -1949,12 +1949,12 @@ way:
 sums:
 	VMOVUPS   (CX)(AX*1), Y6
 	VMULPS    Y6, Y0, Y6
-	VADDPS    bits4b400000<>+0(SB), Y6, Y6
-	VPAND     bits007fffff<>+0(SB), Y6, Y6
-	VPOR      bits4b000000<>+0(SB), Y6, Y6
+	VADDPS    vector24<>+0(SB), Y6, Y6
+	VPAND     vector25<>+0(SB), Y6, Y6
+	VPOR      vector26<>+0(SB), Y6, Y6
 	VPMAXSD   4672(CX), Y6, Y6
 	VPMINSD   4736(CX), Y6, Y6
-	VSUBPS    bits4b400000<>+0(SB), Y6, Y6
+	VSUBPS    vector24<>+0(SB), Y6, Y6
 	VMULPS    7936(CX)(AX*1), Y6, Y7
 	VADDPS    Y7, Y2, Y2
 	VMULPS    2048(CX)(AX*1), Y6, Y7
@@ -1962,12 +1962,12 @@ sums:
 	VADDPS    Y7, Y4, Y4
 	VMOVUPS   32(CX)(AX*1), Y6
 	VMULPS    Y6, Y1, Y6
-	VADDPS    bits4b400000<>+0(SB), Y6, Y6
-	VPAND     bits007fffff<>+0(SB), Y6, Y6
-	VPOR      bits4b000000<>+0(SB), Y6, Y6
+	VADDPS    vector24<>+0(SB), Y6, Y6
+	VPAND     vector25<>+0(SB), Y6, Y6
+	VPOR      vector26<>+0(SB), Y6, Y6
 	VPMAXSD   4704(CX), Y6, Y6
 	VPMINSD   4768(CX), Y6, Y6
-	VSUBPS    bits4b400000<>+0(SB), Y6, Y6
+	VSUBPS    vector24<>+0(SB), Y6, Y6
 	VMULPS    7968(CX)(AX*1), Y6, Y7
 	VADDPS    Y7, Y3, Y3
 	VMULPS    2080(CX)(AX*1), Y6, Y7
@@ -2028,15 +2028,15 @@ sums:
 	VZEROUPPER
 	RET
 
-DATA bits26901d7d<>+0(SB)/4, $0x26901d7d
-DATA bits26901d7d<>+4(SB)/4, $0x26901d7d
-DATA bits26901d7d<>+8(SB)/4, $0x26901d7d
-DATA bits26901d7d<>+12(SB)/4, $0x26901d7d
-DATA bits26901d7d<>+16(SB)/4, $0x26901d7d
-DATA bits26901d7d<>+20(SB)/4, $0x26901d7d
-DATA bits26901d7d<>+24(SB)/4, $0x26901d7d
-DATA bits26901d7d<>+28(SB)/4, $0x26901d7d
-GLOBL bits26901d7d<>(SB), RODATA|NOPTR, $32
+DATA vector27<>+0(SB)/4, $0x26901d7d
+DATA vector27<>+4(SB)/4, $0x26901d7d
+DATA vector27<>+8(SB)/4, $0x26901d7d
+DATA vector27<>+12(SB)/4, $0x26901d7d
+DATA vector27<>+16(SB)/4, $0x26901d7d
+DATA vector27<>+20(SB)/4, $0x26901d7d
+DATA vector27<>+24(SB)/4, $0x26901d7d
+DATA vector27<>+28(SB)/4, $0x26901d7d
+GLOBL vector27<>(SB), RODATA|NOPTR, $32
 
 // func refinedFitAVX2(l *float32, n int)
 // Requires: AVX, AVX2
@@ -2052,12 +2052,12 @@ TEXT ·refinedFitAVX2(SB), NOSPLIT, $0-16
 
 peaks:
 	VMOVUPS   (CX)(AX*1), Y4
-	VANDPS    bits7fffffff<>+0(SB), Y4, Y5
+	VANDPS    vector0<>+0(SB), Y4, Y5
 	VCMPPS    $0x1e, Y0, Y5, Y6
 	VBLENDVPS Y6, Y5, Y0, Y0
 	VBLENDVPS Y6, Y4, Y2, Y2
 	VMOVUPS   32(CX)(AX*1), Y4
-	VANDPS    bits7fffffff<>+0(SB), Y4, Y5
+	VANDPS    vector0<>+0(SB), Y4, Y5
 	VCMPPS    $0x1e, Y1, Y5, Y6
 	VBLENDVPS Y6, Y5, Y1, Y1
 	VBLENDVPS Y6, Y4, Y3, Y3
@@ -2065,19 +2065,19 @@ peaks:
 	CMPQ      AX, DX
 	JLT       peaks
 	VMOVUPS   Y2, 4928(CX)
-	VCMPPS    $0x11, bits26901d7d<>+0(SB), Y0, Y0
+	VCMPPS    $0x11, vector27<>+0(SB), Y0, Y0
 	VMOVUPS   Y0, 4992(CX)
 	VMOVUPS   Y3, 4960(CX)
-	VCMPPS    $0x11, bits26901d7d<>+0(SB), Y1, Y0
+	VCMPPS    $0x11, vector27<>+0(SB), Y1, Y0
 	VMOVUPS   Y0, 5024(CX)
 	VXORPS    Y0, Y0, Y0
 	VXORPS    Y1, Y1, Y1
 	VXORPS    Y2, Y2, Y2
 	VXORPS    Y3, Y3, Y3
-	VMOVUPS   bitsc0800000<>+0(SB), Y4
+	VMOVUPS   vector30<>+0(SB), Y4
 	VDIVPS    4928(CX), Y4, Y4
 	VMOVUPS   Y4, 4224(CX)
-	VMOVUPS   bitsc0800000<>+0(SB), Y4
+	VMOVUPS   vector30<>+0(SB), Y4
 	VDIVPS    4960(CX), Y4, Y4
 	VMOVUPS   Y4, 4256(CX)
 	XORQ      AX, AX
@@ -2086,12 +2086,12 @@ firstLevels:
 	VMOVUPS (CX)(AX*1), Y4
 	VMOVUPS 4224(CX), Y5
 	VMULPS  Y4, Y5, Y6
-	VADDPS  bits4b400000<>+0(SB), Y6, Y6
-	VPAND   bits007fffff<>+0(SB), Y6, Y6
-	VPOR    bits4b000000<>+0(SB), Y6, Y6
-	VPMAXSD bits4b3ffffc<>+0(SB), Y6, Y6
-	VPMINSD bits4b400003<>+0(SB), Y6, Y6
-	VSUBPS  bits4b400000<>+0(SB), Y6, Y6
+	VADDPS  vector24<>+0(SB), Y6, Y6
+	VPAND   vector25<>+0(SB), Y6, Y6
+	VPOR    vector26<>+0(SB), Y6, Y6
+	VPMAXSD vector28<>+0(SB), Y6, Y6
+	VPMINSD vector29<>+0(SB), Y6, Y6
+	VSUBPS  vector24<>+0(SB), Y6, Y6
 	VMOVUPS Y6, 7936(CX)(AX*1)
 	VMULPS  Y4, Y4, Y5
 	VMULPS  Y4, Y5, Y4
@@ -2103,12 +2103,12 @@ firstLevels:
 	VMOVUPS 32(CX)(AX*1), Y4
 	VMOVUPS 4256(CX), Y5
 	VMULPS  Y4, Y5, Y6
-	VADDPS  bits4b400000<>+0(SB), Y6, Y6
-	VPAND   bits007fffff<>+0(SB), Y6, Y6
-	VPOR    bits4b000000<>+0(SB), Y6, Y6
-	VPMAXSD bits4b3ffffc<>+0(SB), Y6, Y6
-	VPMINSD bits4b400003<>+0(SB), Y6, Y6
-	VSUBPS  bits4b400000<>+0(SB), Y6, Y6
+	VADDPS  vector24<>+0(SB), Y6, Y6
+	VPAND   vector25<>+0(SB), Y6, Y6
+	VPOR    vector26<>+0(SB), Y6, Y6
+	VPMAXSD vector28<>+0(SB), Y6, Y6
+	VPMINSD vector29<>+0(SB), Y6, Y6
+	VSUBPS  vector24<>+0(SB), Y6, Y6
 	VMOVUPS Y6, 7968(CX)(AX*1)
 	VMULPS  Y4, Y4, Y5
 	VMULPS  Y4, Y5, Y4
@@ -2140,12 +2140,12 @@ elements:
 	VCMPPS    $0x1e, Y11, Y9, Y12
 	VMULPS    Y10, Y5, Y5
 	VDIVPS    Y9, Y5, Y5
-	VADDPS    bits4b400000<>+0(SB), Y5, Y5
-	VPAND     bits007fffff<>+0(SB), Y5, Y5
-	VPOR      bits4b000000<>+0(SB), Y5, Y5
-	VPMAXSD   bits4b3ffffc<>+0(SB), Y5, Y5
-	VPMINSD   bits4b400003<>+0(SB), Y5, Y5
-	VSUBPS    bits4b400000<>+0(SB), Y5, Y5
+	VADDPS    vector24<>+0(SB), Y5, Y5
+	VPAND     vector25<>+0(SB), Y5, Y5
+	VPOR      vector26<>+0(SB), Y5, Y5
+	VPMAXSD   vector28<>+0(SB), Y5, Y5
+	VPMINSD   vector29<>+0(SB), Y5, Y5
+	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
 	VMULPS    Y5, Y8, Y11
@@ -2180,12 +2180,12 @@ elements:
 	VCMPPS    $0x1e, Y11, Y9, Y12
 	VMULPS    Y10, Y5, Y5
 	VDIVPS    Y9, Y5, Y5
-	VADDPS    bits4b400000<>+0(SB), Y5, Y5
-	VPAND     bits007fffff<>+0(SB), Y5, Y5
-	VPOR      bits4b000000<>+0(SB), Y5, Y5
-	VPMAXSD   bits4b3ffffc<>+0(SB), Y5, Y5
-	VPMINSD   bits4b400003<>+0(SB), Y5, Y5
-	VSUBPS    bits4b400000<>+0(SB), Y5, Y5
+	VADDPS    vector24<>+0(SB), Y5, Y5
+	VPAND     vector25<>+0(SB), Y5, Y5
+	VPOR      vector26<>+0(SB), Y5, Y5
+	VPMAXSD   vector28<>+0(SB), Y5, Y5
+	VPMINSD   vector29<>+0(SB), Y5, Y5
+	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
 	VMULPS    Y5, Y8, Y11
@@ -2239,35 +2239,418 @@ settled:
 	VZEROUPPER
 	RET
 
-DATA bits4b3ffffc<>+0(SB)/4, $0x4b3ffffc
-DATA bits4b3ffffc<>+4(SB)/4, $0x4b3ffffc
-DATA bits4b3ffffc<>+8(SB)/4, $0x4b3ffffc
-DATA bits4b3ffffc<>+12(SB)/4, $0x4b3ffffc
-DATA bits4b3ffffc<>+16(SB)/4, $0x4b3ffffc
-DATA bits4b3ffffc<>+20(SB)/4, $0x4b3ffffc
-DATA bits4b3ffffc<>+24(SB)/4, $0x4b3ffffc
-DATA bits4b3ffffc<>+28(SB)/4, $0x4b3ffffc
-GLOBL bits4b3ffffc<>(SB), RODATA|NOPTR, $32
+DATA vector28<>+0(SB)/4, $0x4b3ffffc
+DATA vector28<>+4(SB)/4, $0x4b3ffffc
+DATA vector28<>+8(SB)/4, $0x4b3ffffc
+DATA vector28<>+12(SB)/4, $0x4b3ffffc
+DATA vector28<>+16(SB)/4, $0x4b3ffffc
+DATA vector28<>+20(SB)/4, $0x4b3ffffc
+DATA vector28<>+24(SB)/4, $0x4b3ffffc
+DATA vector28<>+28(SB)/4, $0x4b3ffffc
+GLOBL vector28<>(SB), RODATA|NOPTR, $32
 
-DATA bits4b400003<>+0(SB)/4, $0x4b400003
-DATA bits4b400003<>+4(SB)/4, $0x4b400003
-DATA bits4b400003<>+8(SB)/4, $0x4b400003
-DATA bits4b400003<>+12(SB)/4, $0x4b400003
-DATA bits4b400003<>+16(SB)/4, $0x4b400003
-DATA bits4b400003<>+20(SB)/4, $0x4b400003
-DATA bits4b400003<>+24(SB)/4, $0x4b400003
-DATA bits4b400003<>+28(SB)/4, $0x4b400003
-GLOBL bits4b400003<>(SB), RODATA|NOPTR, $32
+DATA vector29<>+0(SB)/4, $0x4b400003
+DATA vector29<>+4(SB)/4, $0x4b400003
+DATA vector29<>+8(SB)/4, $0x4b400003
+DATA vector29<>+12(SB)/4, $0x4b400003
+DATA vector29<>+16(SB)/4, $0x4b400003
+DATA vector29<>+20(SB)/4, $0x4b400003
+DATA vector29<>+24(SB)/4, $0x4b400003
+DATA vector29<>+28(SB)/4, $0x4b400003
+GLOBL vector29<>(SB), RODATA|NOPTR, $32
 
-DATA bitsc0800000<>+0(SB)/4, $0xc0800000
-DATA bitsc0800000<>+4(SB)/4, $0xc0800000
-DATA bitsc0800000<>+8(SB)/4, $0xc0800000
-DATA bitsc0800000<>+12(SB)/4, $0xc0800000
-DATA bitsc0800000<>+16(SB)/4, $0xc0800000
-DATA bitsc0800000<>+20(SB)/4, $0xc0800000
-DATA bitsc0800000<>+24(SB)/4, $0xc0800000
-DATA bitsc0800000<>+28(SB)/4, $0xc0800000
-GLOBL bitsc0800000<>(SB), RODATA|NOPTR, $32
+DATA vector30<>+0(SB)/4, $0xc0800000
+DATA vector30<>+4(SB)/4, $0xc0800000
+DATA vector30<>+8(SB)/4, $0xc0800000
+DATA vector30<>+12(SB)/4, $0xc0800000
+DATA vector30<>+16(SB)/4, $0xc0800000
+DATA vector30<>+20(SB)/4, $0xc0800000
+DATA vector30<>+24(SB)/4, $0xc0800000
+DATA vector30<>+28(SB)/4, $0xc0800000
+GLOBL vector30<>(SB), RODATA|NOPTR, $32
+
+// func nonlinearFitAVX2(l *float32, n int, factors []float32)
+// Requires: AVX, AVX2
+TEXT ·nonlinearFitAVX2(SB), NOSPLIT, $0-40
+	MOVQ   l+0(FP), CX
+	MOVQ   n+8(FP), DX
+	SHLQ   $0x06, DX
+	MOVQ   factors_base+16(FP), BX
+	MOVQ   factors_len+24(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   AX, AX
+
+peaks:
+	VMOVUPS   (CX)(AX*1), Y4
+	VANDPS    vector0<>+0(SB), Y4, Y5
+	VCMPPS    $0x1e, Y0, Y5, Y6
+	VBLENDVPS Y6, Y5, Y0, Y0
+	VBLENDVPS Y6, Y4, Y2, Y2
+	VMOVUPS   32(CX)(AX*1), Y4
+	VANDPS    vector0<>+0(SB), Y4, Y5
+	VCMPPS    $0x1e, Y1, Y5, Y6
+	VBLENDVPS Y6, Y5, Y1, Y1
+	VBLENDVPS Y6, Y4, Y3, Y3
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       peaks
+	VMOVUPS   Y2, 4928(CX)
+	VCMPPS    $0x11, vector27<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 4992(CX)
+	VMOVUPS   Y3, 4960(CX)
+	VCMPPS    $0x11, vector27<>+0(SB), Y1, Y0
+	VMOVUPS   Y0, 5024(CX)
+	VMOVUPS   4928(CX), Y0
+	VMOVUPS   vector8<>+0(SB), Y1
+	VDIVPS    vector7<>+0(SB), Y0, Y0
+	VDIVPS    Y0, Y1, Y1
+	VMOVUPS   Y1, 4224(CX)
+	VMOVUPS   4960(CX), Y0
+	VMOVUPS   vector8<>+0(SB), Y1
+	VDIVPS    vector7<>+0(SB), Y0, Y0
+	VDIVPS    Y0, Y1, Y1
+	VMOVUPS   Y1, 4256(CX)
+	VXORPS    Y0, Y0, Y0
+	VXORPS    Y1, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	XORQ      AX, AX
+
+firstSums:
+	VMOVUPS   (CX)(AX*1), Y4
+	VMULPS    4224(CX), Y4, Y5
+	VXORPS    Y6, Y6, Y6
+	VCMPPS    $0x05, vector31<>+0(SB), Y5, Y7
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector32<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y7
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector33<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y7
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector34<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y5
+	VPERMPS   vector35<>+0(SB), Y6, Y7
+	VPERMPS   vector36<>+0(SB), Y6, Y6
+	VBLENDVPS Y5, Y6, Y7, Y7
+	VMOVUPS   2048(CX)(AX*1), Y5
+	VMULPS    Y7, Y5, Y5
+	VMULPS    Y4, Y5, Y4
+	VADDPS    Y4, Y0, Y0
+	VMULPS    Y7, Y5, Y5
+	VADDPS    Y5, Y2, Y2
+	VMOVUPS   32(CX)(AX*1), Y4
+	VMULPS    4256(CX), Y4, Y5
+	VXORPS    Y6, Y6, Y6
+	VCMPPS    $0x05, vector31<>+0(SB), Y5, Y7
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector32<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y7
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector33<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y7
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector34<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y5
+	VPERMPS   vector35<>+0(SB), Y6, Y7
+	VPERMPS   vector36<>+0(SB), Y6, Y6
+	VBLENDVPS Y5, Y6, Y7, Y7
+	VMOVUPS   2080(CX)(AX*1), Y5
+	VMULPS    Y7, Y5, Y5
+	VMULPS    Y4, Y5, Y4
+	VADDPS    Y4, Y1, Y1
+	VMULPS    Y7, Y5, Y5
+	VADDPS    Y5, Y3, Y3
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       firstSums
+	VXORPS    Y4, Y4, Y4
+	VCMPPS    $0x1e, Y4, Y2, Y4
+	VDIVPS    Y2, Y0, Y2
+	VANDPS    Y4, Y2, Y2
+	VMOVUPS   Y2, 4096(CX)
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 4544(CX)
+	VXORPS    Y0, Y0, Y0
+	VCMPPS    $0x1e, Y0, Y3, Y0
+	VDIVPS    Y3, Y1, Y3
+	VANDPS    Y0, Y3, Y3
+	VMOVUPS   Y3, 4128(CX)
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 4576(CX)
+
+way:
+	VBROADCASTSS (BX), Y0
+	VDIVPS       4928(CX), Y0, Y0
+	VMOVUPS      Y0, 4224(CX)
+	VBROADCASTSS (BX), Y0
+	VDIVPS       4960(CX), Y0, Y0
+	VMOVUPS      Y0, 4256(CX)
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         AX, AX
+
+sums:
+	VMOVUPS   (CX)(AX*1), Y4
+	VMULPS    4224(CX), Y4, Y5
+	VXORPS    Y6, Y6, Y6
+	VCMPPS    $0x05, vector31<>+0(SB), Y5, Y7
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector32<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y7
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector33<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y7
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector34<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y5
+	VPERMPS   vector35<>+0(SB), Y6, Y7
+	VPERMPS   vector36<>+0(SB), Y6, Y6
+	VBLENDVPS Y5, Y6, Y7, Y7
+	VMOVUPS   2048(CX)(AX*1), Y5
+	VMULPS    Y7, Y5, Y5
+	VMULPS    Y4, Y5, Y4
+	VADDPS    Y4, Y0, Y0
+	VMULPS    Y7, Y5, Y5
+	VADDPS    Y5, Y2, Y2
+	VMOVUPS   32(CX)(AX*1), Y4
+	VMULPS    4256(CX), Y4, Y5
+	VXORPS    Y6, Y6, Y6
+	VCMPPS    $0x05, vector31<>+0(SB), Y5, Y7
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector32<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y7
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector33<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y7
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y7, Y6, Y6
+	VPERMPS   vector34<>+0(SB), Y6, Y7
+	VCMPPS    $0x05, Y7, Y5, Y5
+	VPERMPS   vector35<>+0(SB), Y6, Y7
+	VPERMPS   vector36<>+0(SB), Y6, Y6
+	VBLENDVPS Y5, Y6, Y7, Y7
+	VMOVUPS   2080(CX)(AX*1), Y5
+	VMULPS    Y7, Y5, Y5
+	VMULPS    Y4, Y5, Y4
+	VADDPS    Y4, Y1, Y1
+	VMULPS    Y7, Y5, Y5
+	VADDPS    Y5, Y3, Y3
+	ADDQ      $0x40, AX
+	CMPQ      AX, DX
+	JLT       sums
+	VXORPS    Y4, Y4, Y4
+	VCMPPS    $0x1e, Y4, Y2, Y4
+	VMOVUPS   4544(CX), Y7
+	VMOVUPS   4096(CX), Y8
+	VMULPS    Y0, Y0, Y5
+	VMULPS    Y2, Y7, Y6
+	VCMPPS    $0x1e, Y6, Y5, Y9
+	VANDPS    Y4, Y9, Y9
+	VDIVPS    Y2, Y0, Y5
+	VMULPS    Y0, Y5, Y6
+	VBLENDVPS Y9, Y5, Y8, Y8
+	VBLENDVPS Y9, Y6, Y7, Y7
+	VMOVUPS   Y8, 4096(CX)
+	VMOVUPS   Y7, 4544(CX)
+	VXORPS    Y0, Y0, Y0
+	VCMPPS    $0x1e, Y0, Y3, Y0
+	VMOVUPS   4576(CX), Y5
+	VMOVUPS   4128(CX), Y6
+	VMULPS    Y1, Y1, Y2
+	VMULPS    Y3, Y5, Y4
+	VCMPPS    $0x1e, Y4, Y2, Y7
+	VANDPS    Y0, Y7, Y7
+	VDIVPS    Y3, Y1, Y2
+	VMULPS    Y1, Y2, Y4
+	VBLENDVPS Y7, Y2, Y6, Y6
+	VBLENDVPS Y7, Y4, Y5, Y5
+	VMOVUPS   Y6, 4128(CX)
+	VMOVUPS   Y5, 4576(CX)
+	ADDQ      $0x04, BX
+	DECQ      SI
+	JNZ       way
+	VMOVUPS   4992(CX), Y0
+	VANDNPS   4096(CX), Y0, Y1
+	VMOVUPS   Y1, 4096(CX)
+	VANDNPS   4224(CX), Y0, Y0
+	VMOVUPS   Y0, 4224(CX)
+	VMOVUPS   5024(CX), Y0
+	VANDNPS   4128(CX), Y0, Y1
+	VMOVUPS   Y1, 4128(CX)
+	VANDNPS   4256(CX), Y0, Y0
+	VMOVUPS   Y0, 4256(CX)
+	VZEROUPPER
+	RET
+
+DATA vector31<>+0(SB)/4, $0xc0900000
+DATA vector31<>+4(SB)/4, $0xc0900000
+DATA vector31<>+8(SB)/4, $0xc0900000
+DATA vector31<>+12(SB)/4, $0xc0900000
+DATA vector31<>+16(SB)/4, $0xc0900000
+DATA vector31<>+20(SB)/4, $0xc0900000
+DATA vector31<>+24(SB)/4, $0xc0900000
+DATA vector31<>+28(SB)/4, $0xc0900000
+GLOBL vector31<>(SB), RODATA|NOPTR, $32
+
+DATA vector32<>+0(SB)/4, $0xc2640000
+DATA vector32<>+4(SB)/4, $0x42360000
+DATA vector32<>+8(SB)/4, $0xc2640000
+DATA vector32<>+12(SB)/4, $0x42360000
+DATA vector32<>+16(SB)/4, $0xc2640000
+DATA vector32<>+20(SB)/4, $0x42360000
+DATA vector32<>+24(SB)/4, $0xc2640000
+DATA vector32<>+28(SB)/4, $0x42360000
+GLOBL vector32<>(SB), RODATA|NOPTR, $32
+
+DATA vector33<>+0(SB)/4, $0xc2bb0000
+DATA vector33<>+4(SB)/4, $0xc1e40000
+DATA vector33<>+8(SB)/4, $0x41980000
+DATA vector33<>+12(SB)/4, $0x429e0000
+DATA vector33<>+16(SB)/4, $0xc2bb0000
+DATA vector33<>+20(SB)/4, $0xc1e40000
+DATA vector33<>+24(SB)/4, $0x41980000
+DATA vector33<>+28(SB)/4, $0x429e0000
+GLOBL vector33<>(SB), RODATA|NOPTR, $32
+
+DATA vector34<>+0(SB)/4, $0xc2e70000
+DATA vector34<>+4(SB)/4, $0xc2940000
+DATA vector34<>+8(SB)/4, $0xc2280000
+DATA vector34<>+12(SB)/4, $0xc1800000
+DATA vector34<>+16(SB)/4, $0x40e00000
+DATA vector34<>+20(SB)/4, $0x41fc0000
+DATA vector34<>+24(SB)/4, $0x42740000
+DATA vector34<>+28(SB)/4, $0x42ca0000
+GLOBL vector34<>(SB), RODATA|NOPTR, $32
+
+DATA vector35<>+0(SB)/4, $0xc2fe0000
+DATA vector35<>+4(SB)/4, $0xc2a60000
+DATA vector35<>+8(SB)/4, $0xc2440000
+DATA vector35<>+12(SB)/4, $0xc1b00000
+DATA vector35<>+16(SB)/4, $0x3f800000
+DATA vector35<>+20(SB)/4, $0x41c80000
+DATA vector35<>+24(SB)/4, $0x42540000
+DATA vector35<>+28(SB)/4, $0x42b20000
+GLOBL vector35<>(SB), RODATA|NOPTR, $32
+
+DATA vector36<>+0(SB)/4, $0xc2d00000
+DATA vector36<>+4(SB)/4, $0xc2820000
+DATA vector36<>+8(SB)/4, $0xc20c0000
+DATA vector36<>+12(SB)/4, $0xc1200000
+DATA vector36<>+16(SB)/4, $0x41500000
+DATA vector36<>+20(SB)/4, $0x42180000
+DATA vector36<>+24(SB)/4, $0x428a0000
+DATA vector36<>+28(SB)/4, $0x42e20000
+GLOBL vector36<>(SB), RODATA|NOPTR, $32
+
+// func nonlinearLevelsAVX2(q *[256]uint8, x []float32, by *[16]float32)
+// Requires: AVX, AVX2
+TEXT ·nonlinearLevelsAVX2(SB), NOSPLIT, $0-40
+	MOVQ q+0(FP), AX
+	MOVQ x_base+8(FP), CX
+	MOVQ by+32(FP), DX
+	MOVQ $0x00000008, BX
+
+next:
+	VBROADCASTSS (DX), Y0
+	VMOVUPS      (CX), Y1
+	VMULPS       Y0, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x05, vector31<>+0(SB), Y1, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPERMPS      vector32<>+0(SB), Y2, Y3
+	VCMPPS       $0x05, Y3, Y1, Y3
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y3, Y2, Y2
+	VPERMPS      vector33<>+0(SB), Y2, Y3
+	VCMPPS       $0x05, Y3, Y1, Y3
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y3, Y2, Y2
+	VPERMPS      vector34<>+0(SB), Y2, Y3
+	VCMPPS       $0x05, Y3, Y1, Y1
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y1, Y2, Y1
+	VMOVUPS      32(CX), Y2
+	VMULPS       Y0, Y2, Y2
+	VXORPS       Y0, Y0, Y0
+	VCMPPS       $0x05, vector31<>+0(SB), Y2, Y3
+	VPSUBD       Y3, Y0, Y0
+	VPERMPS      vector32<>+0(SB), Y0, Y3
+	VCMPPS       $0x05, Y3, Y2, Y3
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y3, Y0, Y0
+	VPERMPS      vector33<>+0(SB), Y0, Y3
+	VCMPPS       $0x05, Y3, Y2, Y3
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y3, Y0, Y0
+	VPERMPS      vector34<>+0(SB), Y0, Y3
+	VCMPPS       $0x05, Y3, Y2, Y2
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y2, Y0, Y2
+	VBROADCASTSS 4(DX), Y0
+	VMOVUPS      64(CX), Y3
+	VMULPS       Y0, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x05, vector31<>+0(SB), Y3, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPERMPS      vector32<>+0(SB), Y4, Y5
+	VCMPPS       $0x05, Y5, Y3, Y5
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y5, Y4, Y4
+	VPERMPS      vector33<>+0(SB), Y4, Y5
+	VCMPPS       $0x05, Y5, Y3, Y5
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y5, Y4, Y4
+	VPERMPS      vector34<>+0(SB), Y4, Y5
+	VCMPPS       $0x05, Y5, Y3, Y3
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y3, Y4, Y3
+	VMOVUPS      96(CX), Y4
+	VMULPS       Y0, Y4, Y4
+	VXORPS       Y0, Y0, Y0
+	VCMPPS       $0x05, vector31<>+0(SB), Y4, Y5
+	VPSUBD       Y5, Y0, Y0
+	VPERMPS      vector32<>+0(SB), Y0, Y5
+	VCMPPS       $0x05, Y5, Y4, Y5
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y5, Y0, Y0
+	VPERMPS      vector33<>+0(SB), Y0, Y5
+	VCMPPS       $0x05, Y5, Y4, Y5
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y5, Y0, Y0
+	VPERMPS      vector34<>+0(SB), Y0, Y5
+	VCMPPS       $0x05, Y5, Y4, Y4
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y4, Y0, Y4
+	VPAND        vector11<>+0(SB), Y1, Y1
+	VPAND        vector11<>+0(SB), Y2, Y2
+	VPAND        vector11<>+0(SB), Y3, Y3
+	VPAND        vector11<>+0(SB), Y4, Y4
+	VPACKUSDW    Y2, Y1, Y1
+	VPACKUSDW    Y4, Y3, Y3
+	VPACKUSWB    Y3, Y1, Y1
+	VMOVUPS      vector12<>+0(SB), Y0
+	VPERMD       Y1, Y0, Y1
+	VMOVDQU      Y1, (AX)
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x20, AX
+	ADDQ         $0x08, DX
+	DECQ         BX
+	JNZ          next
+	VZEROUPPER
+	RET
 
 // func levelsOverAVX2(q *[256]uint8, x []float32, by *[16]float32, offset *[16]float32, bottom uint32, limit uint32)
 // Requires: AVX, AVX2
@@ -2290,18 +2673,18 @@ next:
 	VMOVUPS      (CX), Y4
 	VADDPS       Y3, Y4, Y4
 	VDIVPS       Y2, Y4, Y4
-	VADDPS       bits4b400000<>+0(SB), Y4, Y4
-	VPAND        bits007fffff<>+0(SB), Y4, Y4
-	VPOR         bits4b000000<>+0(SB), Y4, Y4
+	VADDPS       vector24<>+0(SB), Y4, Y4
+	VPAND        vector25<>+0(SB), Y4, Y4
+	VPOR         vector26<>+0(SB), Y4, Y4
 	VPMAXSD      Y0, Y4, Y4
 	VPMINSD      Y1, Y4, Y4
 	VPSUBD       Y0, Y4, Y4
 	VMOVUPS      32(CX), Y5
 	VADDPS       Y3, Y5, Y5
 	VDIVPS       Y2, Y5, Y5
-	VADDPS       bits4b400000<>+0(SB), Y5, Y5
-	VPAND        bits007fffff<>+0(SB), Y5, Y5
-	VPOR         bits4b000000<>+0(SB), Y5, Y5
+	VADDPS       vector24<>+0(SB), Y5, Y5
+	VPAND        vector25<>+0(SB), Y5, Y5
+	VPOR         vector26<>+0(SB), Y5, Y5
 	VPMAXSD      Y0, Y5, Y5
 	VPMINSD      Y1, Y5, Y5
 	VPSUBD       Y0, Y5, Y5
@@ -2310,29 +2693,29 @@ next:
 	VMOVUPS      64(CX), Y6
 	VADDPS       Y3, Y6, Y6
 	VDIVPS       Y2, Y6, Y6
-	VADDPS       bits4b400000<>+0(SB), Y6, Y6
-	VPAND        bits007fffff<>+0(SB), Y6, Y6
-	VPOR         bits4b000000<>+0(SB), Y6, Y6
+	VADDPS       vector24<>+0(SB), Y6, Y6
+	VPAND        vector25<>+0(SB), Y6, Y6
+	VPOR         vector26<>+0(SB), Y6, Y6
 	VPMAXSD      Y0, Y6, Y6
 	VPMINSD      Y1, Y6, Y6
 	VPSUBD       Y0, Y6, Y6
 	VMOVUPS      96(CX), Y7
 	VADDPS       Y3, Y7, Y7
 	VDIVPS       Y2, Y7, Y7
-	VADDPS       bits4b400000<>+0(SB), Y7, Y7
-	VPAND        bits007fffff<>+0(SB), Y7, Y7
-	VPOR         bits4b000000<>+0(SB), Y7, Y7
+	VADDPS       vector24<>+0(SB), Y7, Y7
+	VPAND        vector25<>+0(SB), Y7, Y7
+	VPOR         vector26<>+0(SB), Y7, Y7
 	VPMAXSD      Y0, Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSUBD       Y0, Y7, Y7
-	VPAND        bits000000ff<>+0(SB), Y4, Y4
-	VPAND        bits000000ff<>+0(SB), Y5, Y5
-	VPAND        bits000000ff<>+0(SB), Y6, Y6
-	VPAND        bits000000ff<>+0(SB), Y7, Y7
+	VPAND        vector11<>+0(SB), Y4, Y4
+	VPAND        vector11<>+0(SB), Y5, Y5
+	VPAND        vector11<>+0(SB), Y6, Y6
+	VPAND        vector11<>+0(SB), Y7, Y7
 	VPACKUSDW    Y5, Y4, Y4
 	VPACKUSDW    Y7, Y6, Y6
 	VPACKUSWB    Y6, Y4, Y4
-	VMOVUPS      unpackOrder<>+0(SB), Y2
+	VMOVUPS      vector12<>+0(SB), Y2
 	VPERMD       Y4, Y2, Y4
 	VMOVDQU      Y4, (AX)
 	ADDQ         $0x00000080, CX
@@ -2365,18 +2748,18 @@ next:
 	VMOVUPS      (CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y4, Y2, Y4
-	VADDPS       bits4b400000<>+0(SB), Y4, Y4
-	VPAND        bits007fffff<>+0(SB), Y4, Y4
-	VPOR         bits4b000000<>+0(SB), Y4, Y4
+	VADDPS       vector24<>+0(SB), Y4, Y4
+	VPAND        vector25<>+0(SB), Y4, Y4
+	VPOR         vector26<>+0(SB), Y4, Y4
 	VPMAXSD      Y0, Y4, Y4
 	VPMINSD      Y1, Y4, Y4
 	VPSUBD       Y0, Y4, Y4
 	VMOVUPS      32(CX), Y5
 	VSUBPS       Y3, Y5, Y5
 	VMULPS       Y5, Y2, Y5
-	VADDPS       bits4b400000<>+0(SB), Y5, Y5
-	VPAND        bits007fffff<>+0(SB), Y5, Y5
-	VPOR         bits4b000000<>+0(SB), Y5, Y5
+	VADDPS       vector24<>+0(SB), Y5, Y5
+	VPAND        vector25<>+0(SB), Y5, Y5
+	VPOR         vector26<>+0(SB), Y5, Y5
 	VPMAXSD      Y0, Y5, Y5
 	VPMINSD      Y1, Y5, Y5
 	VPSUBD       Y0, Y5, Y5
@@ -2385,29 +2768,29 @@ next:
 	VMOVUPS      64(CX), Y6
 	VSUBPS       Y3, Y6, Y6
 	VMULPS       Y6, Y2, Y6
-	VADDPS       bits4b400000<>+0(SB), Y6, Y6
-	VPAND        bits007fffff<>+0(SB), Y6, Y6
-	VPOR         bits4b000000<>+0(SB), Y6, Y6
+	VADDPS       vector24<>+0(SB), Y6, Y6
+	VPAND        vector25<>+0(SB), Y6, Y6
+	VPOR         vector26<>+0(SB), Y6, Y6
 	VPMAXSD      Y0, Y6, Y6
 	VPMINSD      Y1, Y6, Y6
 	VPSUBD       Y0, Y6, Y6
 	VMOVUPS      96(CX), Y7
 	VSUBPS       Y3, Y7, Y7
 	VMULPS       Y7, Y2, Y7
-	VADDPS       bits4b400000<>+0(SB), Y7, Y7
-	VPAND        bits007fffff<>+0(SB), Y7, Y7
-	VPOR         bits4b000000<>+0(SB), Y7, Y7
+	VADDPS       vector24<>+0(SB), Y7, Y7
+	VPAND        vector25<>+0(SB), Y7, Y7
+	VPOR         vector26<>+0(SB), Y7, Y7
 	VPMAXSD      Y0, Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSUBD       Y0, Y7, Y7
-	VPAND        bits000000ff<>+0(SB), Y4, Y4
-	VPAND        bits000000ff<>+0(SB), Y5, Y5
-	VPAND        bits000000ff<>+0(SB), Y6, Y6
-	VPAND        bits000000ff<>+0(SB), Y7, Y7
+	VPAND        vector11<>+0(SB), Y4, Y4
+	VPAND        vector11<>+0(SB), Y5, Y5
+	VPAND        vector11<>+0(SB), Y6, Y6
+	VPAND        vector11<>+0(SB), Y7, Y7
 	VPACKUSDW    Y5, Y4, Y4
 	VPACKUSDW    Y7, Y6, Y6
 	VPACKUSWB    Y6, Y4, Y4
-	VMOVUPS      unpackOrder<>+0(SB), Y2
+	VMOVUPS      vector12<>+0(SB), Y2
 	VPERMD       Y4, Y2, Y4
 	VMOVDQU      Y4, (AX)
 	ADDQ         $0x00000080, CX

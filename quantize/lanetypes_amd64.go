@@ -15,6 +15,8 @@ var laneTypes = []laneType{
 	signedLanes(tensor.Q5_0, q5_0, 16),
 	affineLanes(tensor.Q4_1, q4_1, 15),
 	affineLanes(tensor.Q5_1, q5_1, 31),
+	lanesIQ4NL(),
+	lanesIQ4XS(),
 }
 
 func doubleMeanSquare(x []float32) float32 { return float32(2 * sumSquares(x) / superBlock) }
@@ -241,4 +243,69 @@ func affineLanes(d tensor.DType, of blockType, top int32) laneType {
 			})
 		},
 	}
+}
+
+// nonlinearFactors are the ways of nonlinearScale to round, times the peak, but
+// for the first.
+func nonlinearFactors() (f []float32) {
+	for k := float32(-7); k <= 7; k++ {
+		f = append(f, k+nonlinear[0])
+	}
+	return f
+}
+
+// nonlinearBatch is what the two types have in common: pack gets 8 groups of 32
+// and their number in the batch.
+func nonlinearBatch(t laneType, pack func(l *lanes, b []byte, x []float32, at int)) laneType {
+	factors := nonlinearFactors()
+	fit := func(l *lanes, b []byte, x []float32) {
+		nonlinearFitAVX2(l.at(), 32, factors)
+		half := len(b) / 2
+		pack(l, b[:half], x[:superBlock], 0)
+		pack(l, b[half:], x[superBlock:], 8)
+	}
+	t.group = 32
+	t.plain = func(l *lanes, b []byte, x []float32) {
+		weightsSquareAVX2(l.at(), 32)
+		fit(l, b, x)
+	}
+	t.important = func(l *lanes, b []byte, x []float32) {
+		weightsImportanceAVX2(l.at(), 32)
+		fit(l, b, x)
+	}
+	return t
+}
+
+func lanesIQ4NL() laneType {
+	return nonlinearBatch(laneType{
+		dtype: tensor.IQ4NL, blockType: iq4_nl,
+		spreadOf: func(x []float32) float32 { return float32(sumSquares(x) * (2. / 32)) },
+	}, func(l *lanes, b []byte, x []float32, at int) {
+		for j := range 8 {
+			l.by[2*j] = inverse(l.scale[at+j])
+			l.by[2*j+1] = l.by[2*j]
+		}
+		nonlinearLevelsAVX2(&l.q, x, &l.by)
+		for j := range 8 {
+			putHalf(b[18*j:], l.scale[at+j])
+			putLevels(b[18*j+2:18*j+18], (*[32]uint8)(l.q[32*j:]))
+		}
+	})
+}
+
+func lanesIQ4XS() laneType {
+	return nonlinearBatch(laneType{
+		dtype: tensor.IQ4XS, blockType: iq4_xs,
+		spreadOf: func(x []float32) float32 { return float32(sumSquares(x) * (2. / superBlock)) },
+	}, func(l *lanes, b []byte, x []float32, at int) {
+		var by [8]float32
+		putScalesIQ4XS(b, &by, (*[8]float32)(l.scale[at:]))
+		for j := range 8 {
+			l.by[2*j], l.by[2*j+1] = by[j], by[j]
+		}
+		nonlinearLevelsAVX2(&l.q, x, &l.by)
+		for j := range 8 {
+			putLevels(b[8+16*j:24+16*j], (*[32]uint8)(l.q[32*j:]))
+		}
+	})
 }

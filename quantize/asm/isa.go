@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/mmcloughlin/avo/attr"
@@ -80,30 +81,32 @@ func (v isa) compare(pred uint64, a, b Op) reg.VecVirtual {
 // choose sets to to with in the lanes of mask.
 func (v isa) choose(mask, with, to reg.VecVirtual) { VBLENDVPS(mask, with, to, to) }
 
-var constants = map[uint32]Mem{}
+var constants = map[[8]uint32]Mem{}
 
-// bits is a vector of 32 bytes of the constant u.
-func bits(u uint32) Mem {
+// vector is a constant of 32 bytes.
+func vector(u [8]uint32) Mem {
 	if m, ok := constants[u]; ok {
 		return m
 	}
-	m := GLOBL(name("bits", u), attr.RODATA|attr.NOPTR)
-	for i := range 8 {
+	m := GLOBL(fmt.Sprintf("vector%d", len(constants)), attr.RODATA|attr.NOPTR)
+	for i, u := range u {
 		DATA(4*i, U32(u))
 	}
 	constants[u] = m
 	return m
 }
 
+// bits is a vector of equal numbers.
+func bits(u uint32) Mem { return vector([8]uint32{u, u, u, u, u, u, u, u}) }
+
 func float(f float32) Mem { return bits(math.Float32bits(f)) }
 
-func name(prefix string, u uint32) string {
-	const digits = "0123456789abcdef"
-	b := []byte(prefix)
-	for shift := 28; shift >= 0; shift -= 4 {
-		b = append(b, digits[u>>shift&15])
+func floats(f [8]float32) Mem {
+	var u [8]uint32
+	for i := range f {
+		u[i] = math.Float32bits(f[i])
 	}
-	return string(b)
+	return vector(u)
 }
 
 const (

@@ -119,6 +119,7 @@ func (v isa) lanes() {
 	v.affine("affineFitMagnitude", magnitude)
 	v.symmetric()
 	v.refined()
+	v.nonlinear()
 	v.levels()
 }
 

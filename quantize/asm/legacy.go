@@ -1,7 +1,6 @@
 package main
 
 import (
-	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -110,18 +109,7 @@ func packBytes(v isa, l [4]reg.VecVirtual) reg.VecVirtual {
 
 // unpackOrder undoes the order in which the packing instructions leave groups of
 // four bytes.
-func unpackOrder() Mem {
-	const name = 0xffffffff // no constant of bits
-	if m, ok := constants[name]; ok {
-		return m
-	}
-	m := GLOBL("unpackOrder", attr.RODATA|attr.NOPTR)
-	for i, at := range []uint32{0, 4, 1, 5, 2, 6, 3, 7} {
-		DATA(4*i, U32(at))
-	}
-	constants[name] = m
-	return m
-}
+func unpackOrder() Mem { return vector([8]uint32{0, 4, 1, 5, 2, 6, 3, 7}) }
 
 func encodeQ8_0(v isa, dst, _ reg.GPVirtual, x, _ [4]reg.VecVirtual, most reg.VecVirtual) {
 	d := v.reg()
