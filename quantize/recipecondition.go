@@ -1,7 +1,9 @@
 package quantize
 
 import (
+	"maps"
 	glob "path"
+	"slices"
 
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -94,6 +96,9 @@ func (c Condition) About() (about string, ok bool) {
 	row, ok := conditions[c]
 	return row.about, ok
 }
+
+// Conditions lists all conditions, sorted.
+func Conditions() []Condition { return slices.Sorted(maps.Keys(conditions)) }
 
 func (r Rule) matches(s *situation) bool {
 	if r.Role != 0 && r.Role&s.role == 0 || r.MaxRank > 0 && len(s.info.Shape) > r.MaxRank {

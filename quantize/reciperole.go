@@ -1,9 +1,12 @@
 package quantize
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/smelt-project/smelt/tensor"
 )
 
 // A Role is what a tensor does in a transformer, as far as recipes care; a set
@@ -26,12 +29,14 @@ const (
 	roleFeedForward = RoleUp | RoleGate | RoleDown
 )
 
-// roleNames is the table of words for roles, in the order in which String
-// writes them.
-var roleNames = []struct {
+type roleName struct {
 	role Role
 	name string
-}{
+}
+
+// roleNames is the table of words for roles, in the order in which String
+// writes them.
+var roleNames = []roleName{
 	{RoleOutput, "output"}, {RoleTokenEmbedding, "token_embedding"}, {RoleValue, "value"}, {RoleKey, "key"}, {RoleQuery, "query"},
 	{RoleAttentionOutput, "attention_output"}, {RoleUp, "up"}, {RoleGate, "gate"}, {RoleDown, "down"}, {RoleOther, "other"},
 }
@@ -45,6 +50,21 @@ func (r Role) String() string {
 		}
 	}
 	return strings.Join(names, "|")
+}
+
+// ParseRole is the reverse of String.
+func ParseRole(text string) (r Role, err error) {
+	if text == "" {
+		return 0, nil
+	}
+	for _, word := range strings.Split(text, "|") {
+		i := slices.IndexFunc(roleNames, func(n roleName) bool { return n.name == strings.TrimSpace(word) })
+		if i < 0 {
+			return 0, fmt.Errorf("unknown role %q; known: %v: %w", word, Role(1<<16-1), tensor.ErrUnsupported)
+		}
+		r |= roleNames[i].role
+	}
+	return r, nil
 }
 
 // outputName is the output matrix; embeddings serve as one in models without it.

@@ -23,6 +23,7 @@ type convertFlags struct {
 	open         openFlags
 	meta         cli.StringSlice
 	tensorTypes  cli.StringSlice
+	recipe       string // path of a recipe of one's own
 	dryRun, raw  bool
 	json, silent bool
 }
@@ -93,7 +94,9 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 		return err
 	}
 	from, dst := c.Args().Get(0), c.Args().Get(1)
-	f.take()
+	if err := f.take(); err != nil {
+		return err
+	}
 	if err := f.check(dst); err != nil {
 		return err
 	}
@@ -120,8 +123,12 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 }
 
 // take moves what the flags collected to where it is used.
-func (f *convertFlags) take() {
+func (f *convertFlags) take() (err error) {
 	f.plan.Meta, f.plan.Quantize.Tensors = f.meta.Value(), f.tensorTypes.Value()
+	if f.recipe != "" {
+		f.plan.Recipe, err = convert.ReadRecipe(f.recipe)
+	}
+	return err
 }
 
 // check refuses flags that cannot be meant, and a destination that would be
@@ -129,6 +136,9 @@ func (f *convertFlags) take() {
 func (f *convertFlags) check(dst string) error {
 	if f.raw && (f.dryRun || f.quantizes() || f.plan.Type+f.plan.To+f.plan.Arch+f.plan.Root+f.plan.Config+f.plan.Tokenizer != "" || len(f.plan.Meta) > 0) {
 		return usagef("--raw copies the file as it is: no plan, type, format, architecture, root, configuration, tokenizer or metadata goes with it")
+	}
+	if f.plan.Type != "" && f.recipe != "" {
+		return usagef("--type and --recipe both say the type; give one of them")
 	}
 	if f.plan.Type != "" {
 		if _, err := quantize.ParseRecipe(f.plan.Type); err != nil {

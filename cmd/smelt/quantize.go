@@ -15,6 +15,7 @@ func (f *convertFlags) quantizationFlags() []cli.Flag {
 	q := &f.plan.Quantize
 	return []cli.Flag{
 		&cli.StringFlag{Name: "imatrix", Usage: "weigh the columns of matrices by `FILE`, an importance matrix that llama-imatrix wrote (.gguf or .dat)", Destination: &q.Importance, TakesFile: true},
+		&cli.StringFlag{Name: "recipe", Usage: "choose types as `FILE` says, a recipe in YAML; smelt recipes show NAME prints one to start from", Destination: &f.recipe, TakesFile: true},
 		&cli.BoolFlag{Name: "pure", DisableDefaultText: true, Usage: "one type for all matrices, the main one of the recipe", Destination: &q.Pure},
 		&cli.StringSliceFlag{Name: "tensor-type", Usage: "store tensors whose name matches as another type: `PATTERN=TYPE`, a regular expression; the first that matches decides; may be repeated", Destination: &f.tensorTypes},
 		&cli.StringFlag{Name: "output-type", Usage: "store the output matrix as `TYPE`", Destination: &q.Output},
@@ -28,7 +29,7 @@ func (f *convertFlags) quantizationFlags() []cli.Flag {
 // quantizes reports whether a flag that says how to quantize is set.
 func (f *convertFlags) quantizes() bool {
 	q := f.plan.Quantize
-	return q.Pure || q.LeaveOutput || q.Requantize || q.NoFallback || len(q.Tensors) > 0 || q.Output+q.TokenEmbedding+q.Importance != ""
+	return q.Pure || q.LeaveOutput || q.Requantize || q.NoFallback || len(q.Tensors) > 0 || q.Output+q.TokenEmbedding+q.Importance+f.recipe != ""
 }
 
 // typePlace is where DST names the type if several are written.
@@ -45,7 +46,8 @@ smelt quantize model.pt model.gguf Q4_K_M
 smelt quantize model.gguf small.gguf IQ3_S --imatrix imatrix.gguf
 smelt quantize model.gguf 'model-{type}.gguf' Q4_K_M,Q6_K,Q8_0
 smelt quantize model.gguf mixed.gguf Q4_K_M --tensor-type 'ffn_down=q6_k' --output-type q8_0
-smelt quantize model.gguf model.gguf Q4_K_M --dry-run
+smelt quantize model.gguf out.gguf Q4_K_M --dry-run
+smelt quantize model.gguf mine.gguf --recipe mine.yaml
 smelt quantize whisper-base.pt whisper-base-q5_0.bin Q5_0`,
 		Description: "SRC is what smelt convert takes, no 16-bit file between is needed. TYPE is one of " + oneOf(quantizingRecipes()) + ". " +
 			"Of several types each is written to its own file, one after another; DST then says {type} where the type goes. " +
@@ -88,10 +90,12 @@ type job struct {
 
 func (p *program) quantize(c *cli.Context, f *convertFlags) (err error) {
 	p.json = f.json
-	if err := wantArgs(c, 3, "a SRC, a DST and a TYPE"); err != nil {
+	if err := f.wantTypes(c); err != nil {
 		return err
 	}
-	f.take()
+	if err := f.take(); err != nil {
+		return err
+	}
 	jobs, err := f.jobs(c.Args().Get(1), c.Args().Get(2))
 	if err != nil {
 		return err
@@ -109,8 +113,20 @@ func (p *program) quantize(c *cli.Context, f *convertFlags) (err error) {
 	return p.doAll(c, jobs, f)
 }
 
+// wantTypes checks the number of arguments: a recipe of one's own stands for the type.
+func (f *convertFlags) wantTypes(c *cli.Context) error {
+	if f.recipe != "" {
+		return wantArgs(c, 2, "a SRC and a DST")
+	}
+	return wantArgs(c, 3, "a SRC, a DST and a TYPE")
+}
+
 // jobs returns one for each of types, which are separated by commas.
 func (f *convertFlags) jobs(dst, types string) ([]job, error) {
+	if f.recipe != "" {
+		j := job{dst: strings.ReplaceAll(dst, typePlace, f.plan.Recipe.Name), opt: f.plan}
+		return []job{j}, f.check(j.dst)
+	}
 	names := strings.Split(types, ",")
 	if len(names) > 1 && !strings.Contains(dst, typePlace) {
 		return nil, usagef("%d types go to %d files: say %s in DST, such as 'model-%[3]s.gguf'", len(names), len(names), typePlace)
