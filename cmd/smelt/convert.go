@@ -80,7 +80,7 @@ smelt convert unknown.pt unknown.gguf --arch generic
 smelt convert ollama:llama3 llama3.gguf
 smelt convert ollama:llama3 llama3.gguf --raw`,
 		Description: "SRC is what smelt inspect takes. DST appears when it is complete, or not at all; an existing one is replaced only with --force. " +
-			"Without --type, matrices keep their type in a GGUF and become f16 in a .bin.",
+			"Without --type, matrices keep their type in a GGUF and become f16 in a .bin. With a quantized type it does what smelt quantize does.",
 		Flags:        f.flags(),
 		OnUsageError: onUsageError,
 		BashComplete: complete(map[string]func() []string{"--type": quantize.RecipeNames, "--to": convert.TargetNames, "--arch": archNames}),

@@ -85,7 +85,7 @@ func (p *program) app() *cli.App {
 	return &cli.App{
 		Name:                      "smelt",
 		Usage:                     "make PyTorch checkpoints run in llama.cpp and whisper.cpp",
-		UsageText:                 "smelt COMMAND [FLAGS] ARGUMENTS\n\nsmelt inspect model.pt\nsmelt convert model.pt model.gguf --type f16",
+		UsageText:                 "smelt COMMAND [FLAGS] ARGUMENTS\n\nsmelt inspect model.pt\nsmelt convert model.pt model.gguf --type f16\nsmelt quantize model.pt model.gguf Q4_K_M",
 		Description:               exitHelp(),
 		Version:                   buildVersion(),
 		Writer:                    p.out,
