@@ -46,12 +46,10 @@ var iq4_xs = blockType{
 	reach:  maxHalf * 32 * 127,
 	halves: []int{0},
 	decode: func(x []float32, b []byte) {
-		d, high := halfAt(b), binary.LittleEndian.Uint16(b[2:])
 		for j := range 8 {
-			s := int32(b[4+j/2]>>(j%2*4)&15) | int32(high>>(2*j)&3<<4)
 			var q [32]uint8
 			levels(&q, b[8+16*j:24+16*j])
-			decodeNonlinear(x[32*j:32*j+32], &q, float32(d*float32(s-32)))
+			decodeNonlinear(x[32*j:32*j+32], &q, scaleIQ4XS(b, j))
 		}
 	},
 	encode: func(b []byte, x []float32) {
@@ -94,6 +92,12 @@ func putScalesIQ4XS(b []byte, by, d *[8]float32) {
 		high |= uint16(s+32) >> 4 << (2 * j)
 	}
 	binary.LittleEndian.PutUint16(b[2:], high)
+}
+
+// scaleIQ4XS returns the scale of group j.
+func scaleIQ4XS(b []byte, j int) float32 {
+	s := int32(b[4+j/2]>>(j%2*4)&15) | int32(binary.LittleEndian.Uint16(b[2:])>>(2*j)&3<<4)
+	return float32(halfAt(b) * float32(s-32))
 }
 
 // nonlinearScale returns the d of x ≈ d·nonlinear[q] that maximizes

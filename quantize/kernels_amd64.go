@@ -118,3 +118,23 @@ func levelsOverAVX2(q *[256]uint8, x []float32, by *[16]float32, offset *[16]flo
 //
 //go:noescape
 func levelsTimesAVX2(q *[256]uint8, x []float32, by *[16]float32, offset *[16]float32, bottom uint32, limit uint32)
+
+// affineNumbersAVX2 sets the 256 elements of x to by·q − offset, by and offset one for each 16 elements.
+//
+//go:noescape
+func affineNumbersAVX2(x []float32, q *[256]uint8, by *[16]float32, offset *[16]float32)
+
+// signedNumbersAVX2 sets the 256 elements of x to by·(q − below), by one for each 16 elements.
+//
+//go:noescape
+func signedNumbersAVX2(x []float32, q *[256]uint8, by *[16]float32, below uint32)
+
+// nonlinearNumbersAVX2 sets the 256 elements of x to by times the values of levels below 16, by one for each 16 elements.
+//
+//go:noescape
+func nonlinearNumbersAVX2(x []float32, q *[256]uint8, by *[16]float32)
+
+// decodeQ8_0AVX2 decodes the blocks of src; none has a scale that is a NaN.
+//
+//go:noescape
+func decodeQ8_0AVX2(dst []float32, src []byte)

@@ -2801,3 +2801,139 @@ next:
 	JNZ          next
 	VZEROUPPER
 	RET
+
+// func affineNumbersAVX2(x []float32, q *[256]uint8, by *[16]float32, offset *[16]float32)
+// Requires: AVX, AVX2
+TEXT ·affineNumbersAVX2(SB), NOSPLIT, $0-48
+	MOVQ x_base+0(FP), AX
+	MOVQ q+24(FP), CX
+	MOVQ by+32(FP), DX
+	MOVQ offset+40(FP), BX
+	MOVQ $0x00000010, SI
+
+next:
+	VBROADCASTSS (DX), Y0
+	ADDQ         $0x04, DX
+	VBROADCASTSS (BX), Y1
+	ADDQ         $0x04, BX
+	VPMOVZXBD    (CX), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VSUBPS       Y1, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VPMOVZXBD    8(CX), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VSUBPS       Y1, Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	ADDQ         $0x10, CX
+	ADDQ         $0x40, AX
+	DECQ         SI
+	JNZ          next
+	VZEROUPPER
+	RET
+
+// func signedNumbersAVX2(x []float32, q *[256]uint8, by *[16]float32, below uint32)
+// Requires: AVX, AVX2
+TEXT ·signedNumbersAVX2(SB), NOSPLIT, $0-44
+	MOVQ         x_base+0(FP), AX
+	MOVQ         q+24(FP), CX
+	MOVQ         by+32(FP), DX
+	MOVL         below+40(FP), BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVQ         $0x00000010, BX
+
+next:
+	VBROADCASTSS (DX), Y1
+	ADDQ         $0x04, DX
+	VPMOVZXBD    (CX), Y2
+	VPSUBD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VPMOVZXBD    8(CX), Y2
+	VPSUBD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	ADDQ         $0x10, CX
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JNZ          next
+	VZEROUPPER
+	RET
+
+// func nonlinearNumbersAVX2(x []float32, q *[256]uint8, by *[16]float32)
+// Requires: AVX, AVX2
+TEXT ·nonlinearNumbersAVX2(SB), NOSPLIT, $0-40
+	MOVQ x_base+0(FP), AX
+	MOVQ q+24(FP), CX
+	MOVQ by+32(FP), DX
+	MOVQ $0x00000010, BX
+
+next:
+	VBROADCASTSS (DX), Y0
+	ADDQ         $0x04, DX
+	VPMOVZXBD    (CX), Y1
+	VPSRLD       $0x01, Y1, Y3
+	VPERMPS      vector35<>+0(SB), Y3, Y2
+	VPERMPS      vector36<>+0(SB), Y3, Y3
+	VPSLLD       $0x1f, Y1, Y1
+	VBLENDVPS    Y1, Y3, Y2, Y2
+	VMULPS       Y0, Y2, Y1
+	VMOVUPS      Y1, (AX)
+	VPMOVZXBD    8(CX), Y1
+	VPSRLD       $0x01, Y1, Y3
+	VPERMPS      vector35<>+0(SB), Y3, Y2
+	VPERMPS      vector36<>+0(SB), Y3, Y3
+	VPSLLD       $0x1f, Y1, Y1
+	VBLENDVPS    Y1, Y3, Y2, Y2
+	VMULPS       Y0, Y2, Y1
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $0x10, CX
+	ADDQ         $0x40, AX
+	DECQ         BX
+	JNZ          next
+	VZEROUPPER
+	RET
+
+// func decodeQ8_0AVX2(dst []float32, src []byte)
+// Requires: AVX, AVX2, F16C
+TEXT ·decodeQ8_0AVX2(SB), NOSPLIT, $0-48
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  dst_len+8(FP), DX
+	SHRQ  $0x05, DX
+	TESTQ DX, DX
+	JZ    end
+
+next:
+	MOVWLZX      (CX), BX
+	VMOVD        BX, X0
+	VCVTPH2PS    X0, X0
+	VBROADCASTSS X0, Y0
+	VPMOVSXBD    2(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VPMOVSXBD    10(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPMOVSXBD    18(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 64(AX)
+	VPMOVSXBD    26(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	ADDQ         $0x22, CX
+	ADDQ         $0x00000080, AX
+	DECQ         DX
+	JNZ          next
+
+end:
+	VZEROUPPER
+	RET

@@ -13,7 +13,7 @@ var q3_k = blockType{
 	decode: func(x []float32, b []byte) {
 		d := halfAt(b[108:])
 		var q [superBlock]uint8
-		thirdBits(&q, b[:32])
+		bitPlane(&q, b[:32], 2)
 		crumbs(&q, b[32:96])
 		for j := range 16 {
 			s := scaleQ3K(b[96:108], j)
@@ -72,17 +72,11 @@ func packQ3K(b []byte, x []float32, q *[superBlock]uint8) {
 }
 
 func putQ3K(b []byte, q *[superBlock]uint8) {
-	putBits(b[:32], q, 2)
+	putBitPlane(b[:32], q, 2)
 	for i := range q {
 		q[i] &= 3
 	}
 	putCrumbs(b[32:96], q)
-}
-
-func thirdBits(q *[superBlock]uint8, b []byte) {
-	for i := range q {
-		q[i] = b[i%32] >> (i / 32) & 1 << 2
-	}
 }
 
 // putScalesQ3K packs sixteen 6-bit scales: the lower four bits of j and j+8 are
@@ -106,12 +100,10 @@ var q6_k = blockType{
 	halves: []int{208},
 	decode: func(x []float32, b []byte) {
 		d := halfAt(b[208:])
-		for half := range 2 {
-			low, high, s, x := b[64*half:], b[128+32*half:], b[192+8*half:], x[128*half:]
-			for i := range 128 {
-				q := low[i%64]>>(i/64*4)&15 | high[i%32]>>(i/32*2)&3<<4
-				x[i] = float32(float32(d*float32(int8(s[i/16]))) * float32(int32(q)-32))
-			}
+		var q [superBlock]uint8
+		levelsQ6K(&q, b)
+		for j, s := range b[192:208] {
+			decodeSigned(x[16*j:16*j+16], q[16*j:], float32(d*float32(int8(s))), 32)
 		}
 	},
 	encode: func(b []byte, x []float32) {
@@ -161,6 +153,17 @@ func putQ6K(b []byte, q *[superBlock]uint8) {
 		}
 		for j := 0; j < 32; j += 8 {
 			binary.LittleEndian.PutUint64(high[j:], eight(q[j:])>>4&low2|eight(q[j+32:])>>2&(low2<<2)|eight(q[j+64:])&(low2<<4)|eight(q[j+96:])<<2&(low2<<6))
+		}
+	}
+}
+
+// levelsQ6K undoes putQ6K.
+func levelsQ6K(q *[superBlock]uint8, b []byte) {
+	for half := range 2 {
+		low, high, q := b[64*half:64*half+64], b[128+32*half:160+32*half], q[128*half:128*half+128]
+		for j := 0; j < 128; j += 8 {
+			v := eight(low[j%64:])>>(j/64*4)&low4 | eight(high[j%32:])>>(j/32*2)&low2<<4
+			binary.LittleEndian.PutUint64(q[j:], v)
 		}
 	}
 }

@@ -17,11 +17,12 @@ func putCrumbs(b []byte, q *[superBlock]uint8) {
 func crumbs(q *[superBlock]uint8, b []byte) {
 	for half := range 2 {
 		b, q := b[32*half:32*half+32], q[128*half:128*half+128]
-		for j, v := range b {
-			q[j] |= v & 3
-			q[j+32] |= v >> 2 & 3
-			q[j+64] |= v >> 4 & 3
-			q[j+96] |= v >> 6
+		for j := 0; j < 32; j += 8 {
+			v := eight(b[j:])
+			for k := range 4 {
+				at := q[32*k+j:]
+				binary.LittleEndian.PutUint64(at, eight(at)|v>>(2*k)&low2)
+			}
 		}
 	}
 }
@@ -32,7 +33,7 @@ func crumbs(q *[superBlock]uint8, b []byte) {
 // whether there are any.
 func putNibbles(b []byte, q *[superBlock]uint8) {
 	if len(b) == 160 {
-		putBits(b[:32], q, 4)
+		putBitPlane(b[:32], q, 4)
 		b = b[32:]
 	}
 	for j := 0; j < 128; j += 8 {
@@ -41,8 +42,8 @@ func putNibbles(b []byte, q *[superBlock]uint8) {
 	}
 }
 
-// putBits stores bit n of 256 levels: that of level 32·k+j in bit k of byte j.
-func putBits(b []byte, q *[superBlock]uint8, n int) {
+// putBitPlane stores bit n of 256 levels: that of level 32·k+j in bit k of byte j.
+func putBitPlane(b []byte, q *[superBlock]uint8, n int) {
 	for j := 0; j < 32; j += 8 {
 		var v uint64
 		for k := range 8 {
@@ -66,15 +67,25 @@ const (
 // nibbles undoes putNibbles.
 func nibbles(q *[superBlock]uint8, b []byte) {
 	if len(b) == 160 {
-		for i := range q {
-			q[i] = b[i%32] >> (i / 32) & 1 << 4
-		}
+		bitPlane(q, b[:32], 4)
 		b = b[32:]
+	} else {
+		clear(q[:])
 	}
-	for i, v := range b[:128] {
-		j := i/32*64 + i%32
-		q[j] |= v & 15
-		q[j+32] |= v >> 4
+	for j := 0; j < 128; j += 8 {
+		q, v := q[j/32*64+j%32:], eight(b[j:])
+		binary.LittleEndian.PutUint64(q, eight(q)|v&low4)
+		binary.LittleEndian.PutUint64(q[32:], eight(q[32:])|v>>4&low4)
+	}
+}
+
+// bitPlane sets q to the bits that putBitPlane stored, as bit n.
+func bitPlane(q *[superBlock]uint8, b []byte, n int) {
+	for j := 0; j < 32; j += 8 {
+		v := eight(b[j:])
+		for k := range 8 {
+			binary.LittleEndian.PutUint64(q[32*k+j:], v>>k&low1<<n)
+		}
 	}
 }
 
@@ -90,8 +101,8 @@ func putLevels(b []byte, q *[32]uint8) {
 		binary.LittleEndian.PutUint32(b, high)
 		b = b[4:]
 	}
-	for j := range b[:16] {
-		b[j] = q[j]&15 | q[j+16]<<4
+	for j := 0; j < 16; j += 8 {
+		binary.LittleEndian.PutUint64(b[j:], eight(q[j:])&low4|eight(q[j+16:])<<4&high4)
 	}
 }
 
@@ -102,8 +113,15 @@ func levels(q *[32]uint8, b []byte) {
 		high = binary.LittleEndian.Uint32(b)
 		b = b[4:]
 	}
-	for j, v := range b[:16] {
-		q[j] = v&15 | uint8(high>>j)<<4&16
-		q[j+16] = v>>4 | uint8(high>>(j+16))<<4&16
+	for j := 0; j < 16; j += 8 {
+		v := eight(b[j:])
+		binary.LittleEndian.PutUint64(q[j:], v&low4|spreadBits(uint8(high>>j))<<4)
+		binary.LittleEndian.PutUint64(q[j+16:], v>>4&low4|spreadBits(uint8(high>>(j+16)))<<4)
 	}
+}
+
+// spreadBits returns bit k of b as byte k.
+func spreadBits(b uint8) uint64 {
+	const diagonal = 0x8040201008040201
+	return (uint64(b)*low1&diagonal + 0x7f*low1) >> 7 & low1
 }

@@ -20,10 +20,11 @@ var vectorPaths = []vectorPath{{
 		tensor.Q5_1: legacyEncoder(tensor.Q5_1, q5_1, encodeQ5_1AVX2),
 		tensor.Q8_0: legacyEncoder(tensor.Q8_0, q8_0, encodeQ8_0AVX2),
 	}),
-	decode: map[tensor.DType]func(dst []float32, src []byte){
+	decode: withNumbers(map[tensor.DType]func(dst []float32, src []byte){
+		tensor.Q8_0: decodeQ8_0,
 		tensor.F16:  widenedBy(f32FromF16AVX2, decodeF16),
 		tensor.BF16: widenedBy(f32FromBF16AVX2, decodeBF16),
-	},
+	}),
 	direct: map[pair]Transcoder{
 		{tensor.F16, tensor.F32}: func(dst, src []byte, _ []float32) int { return f16OfF32Bytes(dst, src) },
 	},
@@ -47,4 +48,12 @@ func withLanes(encode map[tensor.DType]func(dst []byte, src, importance []float3
 		}
 	}
 	return encode
+}
+
+// withNumbers adds the decoders of numberTypes.
+func withNumbers(decode map[tensor.DType]func(dst []float32, src []byte)) map[tensor.DType]func(dst []float32, src []byte) {
+	for i := range numberTypes {
+		decode[numberTypes[i].dtype] = numberTypes[i].decoder()
+	}
+	return decode
 }

@@ -85,35 +85,42 @@ func TestVectorEncodersEqualTheGoCode(t *testing.T) {
 
 func TestVectorDecodersEqualTheGoCode(t *testing.T) {
 	onPaths(t, func(t *testing.T, p *vectorPath) {
-		for d, decode := range p.decode {
+		for d := range p.decode {
 			l, _ := d.Layout()
 			r := rand.New(rand.NewPCG(15, uint64(d)))
 			for n := range 300 {
-				src := make([]byte, (1+r.IntN(40))*l.Bytes)
+				src := make([]byte, r.IntN(40)*l.Bytes)
 				for i := range src {
 					src[i] = byte(r.Uint32())
 				}
-				if n == 0 { // every code of the types of two bytes
+				if n == 0 { // every code of the types of two bytes, every scale
 					src = make([]byte, l.Bytes<<16)
 					for i := range src {
 						src[i] = byte(i / l.Bytes >> (8 * (i % l.Bytes)))
 					}
 				}
-				want := decoded(d, src)
-				got := make([]float32, len(want)+1)
-				got[len(want)] = 0.5
-				decode(got[:len(want)], src)
-				for i, v := range want {
-					if math.Float32bits(got[i]) != math.Float32bits(v) {
-						t.Fatalf("%v: element %d of %x = %08x; want %08x", d, i, src[i/l.Elems*l.Bytes:][:l.Bytes], math.Float32bits(got[i]), math.Float32bits(v))
-					}
-				}
-				if got[len(want)] != 0.5 {
-					t.Fatalf("%v: written beyond the end", d)
-				}
+				sameNumbers(t, p, d, src)
 			}
 		}
 	})
+}
+
+// sameNumbers decodes src both ways and reports the first difference.
+func sameNumbers(t *testing.T, p *vectorPath, d tensor.DType, src []byte) {
+	t.Helper()
+	l, _ := d.Layout()
+	want := decoded(d, src)
+	got := make([]float32, len(want)+1)
+	got[len(want)] = 0.5
+	p.decode[d](got[:len(want)], src)
+	for i, v := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(v) {
+			t.Fatalf("%v: element %d of %x = %08x; want %08x", d, i, src[i/l.Elems*l.Bytes:][:l.Bytes], math.Float32bits(got[i]), math.Float32bits(v))
+		}
+	}
+	if got[len(want)] != 0.5 {
+		t.Fatalf("%v: written beyond the end", d)
+	}
 }
 
 func TestVectorTranscodersEqualTheGoCode(t *testing.T) {
@@ -171,6 +178,29 @@ func FuzzVectorEncoders(f *testing.F) {
 					importance = x[row : 2*row]
 				}
 				differ(t, p, d, "fuzz", x, importance)
+			}
+		}
+	})
+}
+
+func FuzzVectorDecoders(f *testing.F) {
+	f.Add([]byte("\x00\x7e\x01\x7c\xff\xff\x01\x02\x03"), uint8(3))
+	f.Fuzz(func(t *testing.T, data []byte, blocks uint8) {
+		if len(data) == 0 {
+			return
+		}
+		for i := range paths[1:] {
+			p := &paths[1+i]
+			if !p.available {
+				continue
+			}
+			for d := range p.decode {
+				l, _ := d.Layout()
+				src := make([]byte, int(blocks)%20*l.Bytes)
+				for i := range src {
+					src[i] = data[i%len(data)]
+				}
+				sameNumbers(t, p, d, src)
 			}
 		}
 	})

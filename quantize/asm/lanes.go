@@ -121,6 +121,7 @@ func (v isa) lanes() {
 	v.refined()
 	v.nonlinear()
 	v.levels()
+	v.numbers()
 }
 
 func (v isa) transpose() {

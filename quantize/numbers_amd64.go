@@ -1,0 +1,142 @@
+//go:build !noasm
+
+package quantize
+
+import "github.com/smelt-project/smelt/tensor"
+
+// numbers is what the kernels turn into 256 elements: their levels, and for
+// each 16 of them a factor and perhaps a minimum.
+type numbers struct {
+	q          [superBlock]uint8
+	by, offset lane
+}
+
+// A numberType decodes a block type with the kernels.
+type numberType struct {
+	dtype tensor.DType
+	blockType
+	// load takes 256 elements apart.
+	load func(n *numbers, b []byte)
+	// x sets x to the numbers.
+	store func(n *numbers, x []float32)
+}
+
+var numberTypes = []numberType{
+	{tensor.Q4_0, q4_0, loadLegacy(2), storeSigned(8)},
+	{tensor.Q5_0, q5_0, loadLegacy(2), storeSigned(16)},
+	{tensor.Q4_1, q4_1, loadLegacy(4), storeAffine},
+	{tensor.Q5_1, q5_1, loadLegacy(4), storeAffine},
+	{tensor.Q2K, q2_k, loadQ2K, storeAffine},
+	{tensor.Q3K, q3_k, loadQ3K, storeSigned(4)},
+	{tensor.Q4K, q4_k, loadSixBit, storeAffine},
+	{tensor.Q5K, q5_k, loadSixBit, storeAffine},
+	{tensor.Q6K, q6_k, loadQ6K, storeSigned(32)},
+	{tensor.IQ4NL, iq4_nl, loadLegacy(2), storeNonlinear},
+	{tensor.IQ4XS, iq4_xs, loadIQ4XS, storeNonlinear},
+}
+
+// decoder returns the Decode of the type's codec. What is less than 256 elements
+// the type's own function decodes.
+func (t *numberType) decoder() func(dst []float32, src []byte) {
+	layout, _ := t.dtype.Layout()
+	size := superBlock / layout.Elems * layout.Bytes
+	rest := t.codec(t.dtype, 0).Decode
+	return func(dst []float32, src []byte) {
+		var n numbers
+		for len(dst) >= superBlock {
+			t.load(&n, src[:size])
+			t.store(&n, dst[:superBlock])
+			dst, src = dst[superBlock:], src[size:]
+		}
+		rest(dst, src)
+	}
+}
+
+func storeAffine(n *numbers, x []float32) { affineNumbersAVX2(x, &n.q, &n.by, &n.offset) }
+
+func storeNonlinear(n *numbers, x []float32) { nonlinearNumbersAVX2(x, &n.q, &n.by) }
+
+func storeSigned(below uint32) func(*numbers, []float32) {
+	return func(n *numbers, x []float32) { signedNumbersAVX2(x, &n.q, &n.by, below) }
+}
+
+// loadLegacy takes eight blocks of 32 apart whose levels come after a scale, and
+// in four bytes a minimum.
+func loadLegacy(head int) func(n *numbers, b []byte) {
+	return func(n *numbers, b []byte) {
+		size := len(b) / 8
+		for j := range 8 {
+			b := b[j*size : j*size+size]
+			n.by[2*j] = halfAt(b)
+			n.by[2*j+1] = n.by[2*j]
+			if head == 4 {
+				n.offset[2*j] = -halfAt(b[2:])
+				n.offset[2*j+1] = n.offset[2*j]
+			}
+			levels((*[32]uint8)(n.q[32*j:]), b[head:])
+		}
+	}
+}
+
+func loadQ2K(n *numbers, b []byte) {
+	d, e := halfAt(b[80:]), halfAt(b[82:])
+	for j, sm := range b[:16] {
+		n.by[j], n.offset[j] = float32(d*float32(sm&15)), float32(e*float32(sm>>4))
+	}
+	clear(n.q[:])
+	crumbs(&n.q, b[16:80])
+}
+
+func loadQ3K(n *numbers, b []byte) {
+	d := halfAt(b[108:])
+	for j := range n.by {
+		n.by[j] = float32(d * float32(scaleQ3K(b[96:108], j)))
+	}
+	bitPlane(&n.q, b[:32], 2)
+	crumbs(&n.q, b[32:96])
+}
+
+func loadSixBit(n *numbers, b []byte) {
+	d, e := halfAt(b), halfAt(b[2:])
+	for j := range 8 {
+		s, m := scaleAndMin(b[4:16], j)
+		n.by[2*j], n.offset[2*j] = float32(d*float32(s)), float32(e*float32(m))
+		n.by[2*j+1], n.offset[2*j+1] = n.by[2*j], n.offset[2*j]
+	}
+	nibbles(&n.q, b[16:])
+}
+
+func loadQ6K(n *numbers, b []byte) {
+	d := halfAt(b[208:])
+	for j, s := range b[192:208] {
+		n.by[j] = float32(d * float32(int8(s)))
+	}
+	levelsQ6K(&n.q, b)
+}
+
+func loadIQ4XS(n *numbers, b []byte) {
+	for j := range 8 {
+		n.by[2*j] = scaleIQ4XS(b, j)
+		n.by[2*j+1] = n.by[2*j]
+		levels((*[32]uint8)(n.q[32*j:]), b[8+16*j:24+16*j])
+	}
+}
+
+// decodeQ8_0 decodes with the kernel, and blocks whose scale is a NaN with the
+// type's own function, which keeps its payload.
+func decodeQ8_0(dst []float32, src []byte) {
+	for len(dst) > 0 {
+		n := 0
+		for n < min(len(dst), kernelElems)/32 && !nanHalf(src[34*n:]) {
+			n++
+		}
+		decodeQ8_0AVX2(dst[:32*n], src)
+		dst, src = dst[32*n:], src[34*n:]
+		if len(dst) > 0 && nanHalf(src) {
+			q8_0.decode(dst[:32], src[:34])
+			dst, src = dst[32:], src[34:]
+		}
+	}
+}
+
+func nanHalf(b []byte) bool { return b[1]&0x7c == 0x7c && (b[1]&3 != 0 || b[0] != 0) }
