@@ -1,11 +1,8 @@
 package pickle
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"io"
-	"math"
 
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -39,9 +36,8 @@ type entry struct {
 
 // An auditor is the state of an audit.
 type auditor struct {
-	b     []byte
+	lexer
 	lim   Limits
-	table *[256]opcode
 	pos   int
 	frame int // where the open frame ends; 0 if none is open
 
@@ -88,10 +84,7 @@ func auditAt(b []byte, lim Limits, n nest) *Audit {
 }
 
 func newAuditor(b []byte, lim Limits) *auditor {
-	w := &auditor{b: b, lim: lim, table: &opcodes, out: &Audit{}, index: map[string]int{}}
-	if int64(len(b)) > lim.Pickle {
-		w.b = b[:lim.Pickle]
-	}
+	w := &auditor{lexer: newLexer(b, lim), lim: lim, out: &Audit{}, index: map[string]int{}}
 	w.stack = stack{maxVals: lim.Stack, maxMarks: lim.Marks}
 	w.memo = memo{max: min(lim.Memo, 1<<20+len(b)/2)}
 	return w
@@ -164,81 +157,18 @@ func (w *auditor) next() (op, error) {
 	return o, nil
 }
 
-// errShort is the class of pickles that want more bytes than there are.
-var errShort = fmt.Errorf("%w (%w)", tensor.ErrCorrupt, io.ErrUnexpectedEOF)
-
-// short returns why there are no more bytes.
-func (w *auditor) short() error {
-	if int64(len(w.b)) == w.lim.Pickle {
-		return tensor.ErrTooLarge
-	}
-	return errShort
-}
-
-// operand finds where the operand of the instruction at start lies.
-func (w *auditor) operand(start int, arg operand) (body, end int, err error) {
-	body = start + 1
-	n := prefix[arg]
-	if n > len(w.b)-body {
-		return body, body, fmt.Errorf("takes %d bytes, %d remain: %w", n, len(w.b)-body, w.short())
-	}
-	end = body + n
-	switch arg {
-	case count1, count4, signed4, count8:
-		return w.counted(body, end, arg)
-	case line:
-		end, err = w.line(end)
-	case lines2:
-		if end, err = w.line(end); err == nil {
-			end, err = w.line(end)
-		}
-	}
-	return body, end, err
-}
-
-// counted finds the bytes behind the length field from body to end.
-func (w *auditor) counted(body, end int, arg operand) (int, int, error) {
-	var n uint64
-	for i := end - 1; i >= body; i-- {
-		n = n<<8 | uint64(w.b[i])
-	}
-	if arg == signed4 && n > math.MaxInt32 {
-		return body, end, fmt.Errorf("length %d is negative: %w", int64(n)-1<<32, tensor.ErrCorrupt)
-	}
-	if n > uint64(len(w.b)-end) { //nolint:gosec // end is within b
-		return body, end, fmt.Errorf("length %d, %d bytes remain: %w", n, len(w.b)-end, w.short())
-	}
-	return end, end + int(n), nil
-}
-
-// line returns where the text from start ends, behind its newline.
-func (w *auditor) line(start int) (int, error) {
-	rest := w.b[start:]
-	if len(rest) > w.lim.Line {
-		rest = rest[:w.lim.Line]
-	}
-	if i := bytes.IndexByte(rest, '\n'); i >= 0 {
-		return start + i + 1, nil
-	}
-	if len(rest) == w.lim.Line {
-		return start, fmt.Errorf("text of %d bytes or more without a newline: %w", w.lim.Line, tensor.ErrTooLarge)
-	}
-	return start, fmt.Errorf("text without a newline: %w", w.short())
-}
-
 // text returns the operand without its newline.
 func (w *auditor) text(o op) []byte { return w.b[o.body : o.end-1] }
 
 // overLimits reports everything that building the value would cost and that
 // the walk itself did not have to stop for.
 func (w *auditor) overLimits() error {
-	memory := or(w.lim.Memory, baseMemory+int64(len(w.b)))
 	for _, c := range []struct {
 		what      string
 		got, most int64
 	}{
 		{"lists, dicts, tuples and objects", w.containers, w.lim.Containers},
-		{"bytes of memory", w.memory + w.largest, memory},
+		{"bytes of memory", w.memory + w.largest + slotBytes*int64(w.stack.deepest), w.lim.memory(int64(w.pos))},
 		{"bytes copied because values are used again", w.work, w.lim.Work},
 	} {
 		if c.got > c.most {
@@ -246,14 +176,4 @@ func (w *auditor) overLimits() error {
 		}
 	}
 	return nil
-}
-
-// operandEnd returns where the instruction at i of an audited pickle ends.
-func operandEnd(b []byte, i int) int {
-	w := auditor{b: b, lim: Limits{Line: len(b)}}
-	_, end, err := w.operand(i, opcodes[b[i]].arg)
-	if err != nil {
-		return len(b) + 1
-	}
-	return end
 }

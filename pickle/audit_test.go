@@ -75,7 +75,7 @@ func TestAuditKeepsEveryLimit(t *testing.T) {
 		{"Line", "Vabc\n.", Limits{Line: 3}, Limits{Line: 4}},
 		{"Globals", "ca\nb\nca\nc\n\x86.", Limits{Globals: 1}, Limits{Globals: 2}},
 		{"Long", "\x8a\x03\x01\x01\x01.", Limits{Long: 2}, Limits{Long: 3}},
-		{"Memory", "].", Limits{Memory: listBytes - 1}, Limits{Memory: listBytes}},
+		{"Memory", "].", Limits{Memory: listBytes + slotBytes - 1}, Limits{Memory: listBytes + slotBytes}},
 		{"Work", "](NNNeq\x00cbuiltins\nlist\nh\x00\x85R.", Limits{Work: 4*slotBytes - 1}, Limits{Work: 4 * slotBytes}},
 		{"NestDepth", "cpickle\nloads\nC\x0fcpickle\nloads\nN.\x85R.", Limits{NestDepth: 0}, Limits{NestDepth: 1}},
 	} {

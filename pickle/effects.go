@@ -127,6 +127,7 @@ func runText(w *auditor, o op) error {
 	if n := int64(o.end - o.body); n > w.lim.Text {
 		return fmt.Errorf("string of %d bytes, the limit is %d: %w", n, w.lim.Text, tensor.ErrTooLarge)
 	}
+	w.memory += int64(o.end - o.body) // it is read, and then converted
 	return w.push(kStr, o)
 }
 

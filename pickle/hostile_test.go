@@ -80,7 +80,7 @@ func scanFolder(t *testing.T, c hostile.Case) {
 func checkReport(t *testing.T, c hostile.Case, rep Report) {
 	t.Helper()
 	if string(rep.Verdict) != c.Scan {
-		t.Errorf("%s: verdict %s, want %s\nglobals %.1000v\nerrors %.1000q", c.What, rep.Verdict, c.Scan, rep.Globals[:min(9, len(rep.Globals))], rep.Errors)
+		t.Errorf("%s: verdict %s, want %s\nglobals %v\nerrors %.1000q", c.What, rep.Verdict, c.Scan, rep.Globals[:min(5, len(rep.Globals))], rep.Errors)
 	}
 	for _, e := range rep.Errors {
 		if !strings.Contains(e, filepath.Base(rep.Path)) && !strings.HasPrefix(e, "more of") {
@@ -206,7 +206,7 @@ func within(t *testing.T, c hostile.Case, step string, size int, run func()) {
 	}
 	runtime.ReadMemStats(&after)
 	if limit := uint64(hostileBytes + size); after.TotalAlloc-before.TotalAlloc > limit && !raceEnabled && runtime.GOOS == "linux" {
-		peak, err := peakOf(t, c, step)
+		peak, err := peakOf(c.Name, c.Make(), step, t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,9 +232,9 @@ const (
 
 // peakOf runs one step on a file in a process of its own and returns the most
 // memory it had.
-func peakOf(t *testing.T, c hostile.Case, step string) (uint64, error) {
-	path := filepath.Join(t.TempDir(), c.Name)
-	if err := os.WriteFile(path, c.Make(), 0o644); err != nil {
+func peakOf(name string, b []byte, step, dir string) (uint64, error) {
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, b, 0o644); err != nil {
 		return 0, err
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestHostileChild$", "-test.v")

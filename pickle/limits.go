@@ -15,7 +15,7 @@ type Limits struct {
 	Line       int   // bytes of one text operand, such as a module's name; 64 KiB
 	Globals    int   // different globals; 16 Ki
 	Long       int   // bytes of one integer; 255, which is also the largest value that counts
-	Memory     int64 // bytes that building the value may take; 40 MiB and the size of the pickle
+	Memory     int64 // bytes that building the value may take; 40 MiB, the size of the file, and 16 bytes for each of the pickle
 	Work       int64 // bytes that are copied or hashed because a value is used again; 1 GiB
 	Nested     int   // pickles inside byte strings of a pickle, all together; 64 Ki, because a plainly pickled tensor is one
 	NestDepth  int   // how deep such pickles are nested; 2
@@ -29,13 +29,20 @@ type Limits struct {
 	Entries  int   // members of a zip archive; 1 Mi
 	Ratio    int64 // bytes that one compressed byte may inflate to, beyond the first MiB; 100
 	Inflated int64 // bytes inflated from one archive; 16 GiB
+
+	file int64 // bytes of the file that the pickle is a part of
 }
 
 // maxPickle is the hard end of Limits.Pickle: the audit keeps offsets in 28 bits.
 const maxPickle = 1 << 28
 
-// baseMemory is what a value may take beyond the size of its file.
-const baseMemory = 40 << 20
+// A value may take as much memory as its file is long, and this. The small
+// tensors of a state dict take 17 bytes for each of the pickle; what attacks
+// memory takes more than 40.
+const (
+	baseMemory    = 40 << 20
+	memoryPerByte = 16
+)
 
 // withDefaults returns l with every zero field replaced by its default, except
 // Memory, which depends on the pickle.
@@ -64,11 +71,16 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// forFile returns l for a pickle that is a part of a file, or of a folder of
-// files, of size bytes: the value may grow with the whole of it.
+// forFile returns l for pickles that are part of a file, or of a folder of
+// files, of size bytes.
 func (l Limits) forFile(size int64) Limits {
-	l.Memory = or(l.Memory, baseMemory+size)
+	l.file = size
 	return l
+}
+
+// memory returns what the value of a pickle of n bytes may take.
+func (l Limits) memory(n int64) int64 {
+	return or(l.Memory, baseMemory+max(n, l.file)+memoryPerByte*n)
 }
 
 // or returns n, or def if n is zero or below.

@@ -3,6 +3,7 @@ package pickle
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -11,8 +12,8 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-// respell writes an audited pickle once more, in opcodes on which gopickle's
-// machine asks us for every class and does no harm. That machine resolves six
+// A speller writes an audited pickle once more while it is read, in opcodes on
+// which gopickle's machine asks us for every class and does no harm. That machine resolves six
 // globals before its hook sees them, keeps sets in Go maps (which lose their
 // order and panic on bytes), panics on the integer of no bytes, and leaves the
 // escapes of text strings as they are. So
@@ -29,27 +30,114 @@ import (
 //	FRAME                   is left out
 //
 // and machine.persistent tells the four kinds apart by the length of the tuple.
-// It stops with the instruction that writes byte until-1, and returns where
-// that one starts in b; len(b) if there is none.
-func respell(b []byte, until int) (out []byte, at int, err error) {
-	out = make([]byte, 0, len(b)+len(b)/8)
-	for pos := 0; pos < len(b); {
-		end := operandEnd(b, pos)
-		if end <= pos || end > len(b) {
-			panic("pickle: respell was given a pickle that the audit has not passed")
-		}
-		if out, err = respellOne(out, b[pos], b[pos+1:end], b[pos:end]); err != nil {
-			return out, pos, err
-		}
-		if len(out) >= until {
-			return out, pos, nil
-		}
-		pos = end
-	}
-	return out, len(b), nil
+type speller struct {
+	b     []byte
+	start int    // of the instructions that out spells
+	end   int    // of them
+	out   []byte // what is being read
+	done  int    // bytes of out that have been read
+	own   []byte // the memory of out, unless out is a part of b
+	err   error  // why the instruction at end cannot be spelled
 }
 
-// Opcodes of pickle that respell reads or writes (CPython Lib/pickle.py).
+// spellAhead is how much is spelled at a time.
+const spellAhead = 4 << 10
+
+// Read implements io.Reader.
+func (s *speller) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := s.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(p, s.out[s.done:])
+	s.done += n
+	return n, nil
+}
+
+// ReadByte implements io.ByteReader.
+func (s *speller) ReadByte() (byte, error) {
+	if err := s.fill(); err != nil {
+		return 0, err
+	}
+	s.done++
+	return s.out[s.done-1], nil
+}
+
+// fill spells the next instructions if all that was spelled has been read. One
+// that is longer than spellAhead, and the same in both spellings, is read from
+// the pickle itself.
+func (s *speller) fill() error {
+	for s.done == len(s.out) {
+		if s.err != nil {
+			return s.err
+		}
+		if s.end == len(s.b) {
+			return io.EOF
+		}
+		s.start, s.done, s.out = s.end, 0, s.own[:0]
+		if whole := s.next(s.end); len(whole) > spellAhead && isCounted(whole[0]) {
+			s.out, s.end = whole, s.end+len(whole)
+			return nil
+		}
+		s.spell()
+	}
+	return nil
+}
+
+// spell spells short instructions from end on.
+func (s *speller) spell() {
+	for s.end < len(s.b) && len(s.out) < spellAhead {
+		whole := s.next(s.end)
+		if len(whole) > spellAhead && isCounted(whole[0]) {
+			break
+		}
+		out, err := respellOne(s.out, whole)
+		if err != nil {
+			s.err = err
+			break
+		}
+		s.out, s.end = out, s.end+len(whole)
+	}
+	s.own = s.out
+}
+
+// next returns the instruction at pos.
+func (s *speller) next(pos int) []byte {
+	end := operandEnd(s.b, pos)
+	if end <= pos || end > len(s.b) {
+		panic("pickle: a pickle that the audit has not passed is spelled")
+	}
+	return s.b[pos:end]
+}
+
+// at returns where the instruction starts whose spelling was read last, or the
+// one that cannot be spelled.
+func (s *speller) at() int {
+	if s.err != nil && s.done == len(s.out) {
+		return s.end
+	}
+	pos := s.start
+	for n := 0; pos < s.end; {
+		whole := s.next(pos)
+		if len(whole) > spellAhead && isCounted(whole[0]) {
+			break
+		}
+		out, err := respellOne(nil, whole)
+		if n += len(out); err != nil || n >= s.done {
+			break
+		}
+		pos += len(whole)
+	}
+	return pos
+}
+
+// isCounted reports whether an instruction has bytes behind a length. None of
+// these that is long is spelled differently.
+func isCounted(op byte) bool { return opcodes[op].arg >= count1 }
+
+// Opcodes of pickle that a speller reads or writes (CPython Lib/pickle.py).
 const (
 	opMark        = '('
 	opInst        = 'i'
@@ -76,8 +164,9 @@ const (
 	opFrame       = '\x95'
 )
 
-func respellOne(out []byte, op byte, operand, whole []byte) ([]byte, error) {
-	switch op {
+func respellOne(out, whole []byte) ([]byte, error) {
+	operand := whole[1:]
+	switch whole[0] {
 	case opFrame:
 		return out, nil
 	case opGlobal:

@@ -1,11 +1,12 @@
 package pickle
 
 import (
-	"math"
+	"io"
+	"strings"
 	"testing"
 )
 
-func TestRespellAvoidsWhatTheMachineGetsWrong(t *testing.T) {
+func TestSpellerAvoidsWhatTheMachineGetsWrong(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"GLOBAL", "ccollections\nOrderedDict\n.", "Pcollections\x00OrderedDict\n."},
 		{"STACK_GLOBAL", "\x8c\x01m\x8c\x01n\x93.", "\x8c\x01m\x8c\x01n\x86Q."},
@@ -23,14 +24,14 @@ func TestRespellAvoidsWhatTheMachineGetsWrong(t *testing.T) {
 		{"FRAME", "\x95\x01\x00\x00\x00\x00\x00\x00\x00.", "."},
 		{"text that looks like instructions", "X\x02\x00\x00\x00Qc.", "X\x02\x00\x00\x00Qc."},
 	} {
-		got, used, err := respell([]byte(c.in), math.MaxInt)
-		if err != nil || string(got) != c.want || used != len(c.in) {
-			t.Errorf("%s: respell(%q) = %q, %d, %v; want %q, %d", c.name, c.in, got, used, err, c.want, len(c.in))
+		got, err := io.ReadAll(&speller{b: []byte(c.in)})
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s: %q is spelled %q, %v; want %q", c.name, c.in, got, err, c.want)
 		}
 	}
 }
 
-func TestRespellRefusesTextThatIsNone(t *testing.T) {
+func TestSpellerRefusesTextThatIsNone(t *testing.T) {
 	for name, in := range map[string]string{
 		"STRING without quotes":           "Sabc\n.",
 		"STRING with one quote":           "S'\n.",
@@ -38,21 +39,53 @@ func TestRespellRefusesTextThatIsNone(t *testing.T) {
 		"UNICODE with a pair that is not": `V\ud83dA` + "\n.",
 		"UNICODE past the last character": `V\U00110000` + "\n.",
 	} {
-		if got, _, err := respell([]byte(in), math.MaxInt); err == nil {
-			t.Errorf("%s: respell(%q) = %q, want an error", name, in, got)
+		if got, err := io.ReadAll(&speller{b: []byte(in)}); err == nil {
+			t.Errorf("%s: %q is spelled %q, want an error", name, in, got)
 		}
 	}
 }
 
 func TestOffsetOfAFailureIsThatOfTheFile(t *testing.T) {
-	in := []byte("\x80\x02ccollections\nOrderedDict\n)RK\x05.")
-	out, _, err := respell(in, math.MaxInt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for back, want := range map[int]int{0: len(in) - 1, 1: len(in) - 3, 3: len(in) - 4, 4: len(in) - 5, 5: 2} {
-		if got := original(in, len(out)-back); got != want {
-			t.Errorf("original(%d) = %d, want %d", len(out)-back, got, want)
+	in := "\x80\x02ccollections\nOrderedDict\n)RK\x05."
+	for _, c := range []struct{ read, want int }{{1, 0}, {2, 0}, {3, 2}, {27, 2}, {28, 27}, {29, 28}, {30, 29}, {31, 29}, {32, 31}} {
+		s := &speller{b: []byte(in)}
+		if _, err := io.ReadFull(s, make([]byte, c.read)); err != nil {
+			t.Fatal(err)
 		}
+		if got := s.at(); got != c.want {
+			t.Errorf("after %d bytes the machine is at %d, want %d", c.read, got, c.want)
+		}
+	}
+}
+
+func TestOffsetOfTextThatIsNone(t *testing.T) {
+	s := &speller{b: []byte("K\x01Sabc\n.")}
+	if _, err := io.ReadAll(s); err == nil || s.at() != 2 {
+		t.Errorf("at %d: %v; want an error at 2", s.at(), err)
+	}
+}
+
+func TestLongStringsAreReadFromThePickleItself(t *testing.T) {
+	long := "B\x00\x00\x01\x00" + strings.Repeat("b", 1<<16)
+	in := []byte("N" + long + "0" + long + "\x8f.")
+	want := "N" + long + "0" + long + "]."
+	s := &speller{b: in}
+	var got []byte
+	one := testing.AllocsPerRun(1, func() {
+		s = &speller{b: in, own: make([]byte, 0, 2*spellAhead)}
+		got = make([]byte, 0, len(want))
+		for {
+			c, err := s.ReadByte()
+			if err != nil {
+				break
+			}
+			got = append(got, c)
+		}
+	})
+	if string(got) != want {
+		t.Errorf("spelled %d bytes, want %d, or others", len(got), len(want))
+	}
+	if one > 4 {
+		t.Errorf("%v allocations, want only those of this test", one)
 	}
 }

@@ -44,6 +44,7 @@ func (v val) at() int    { return int(v & noEntry) }
 type stack struct {
 	vals     []val
 	marks    []int32
+	deepest  int // the most values there were
 	maxVals  int
 	maxMarks int
 }
@@ -60,6 +61,7 @@ func (s *stack) push(v val) error {
 		return fmt.Errorf("the stack would hold more than %d values: %w", s.maxVals, tensor.ErrTooLarge)
 	}
 	s.vals = append(s.vals, v)
+	s.deepest = max(s.deepest, len(s.vals))
 	return nil
 }
 

@@ -1,10 +1,8 @@
 package pickle
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
 	"strings"
 
@@ -27,7 +25,7 @@ type machine struct {
 // run runs the pickle at the start of b, which a is the audit of, unless the
 // audit or the options refuse it. base is where b starts in member, or in the
 // file if member is "".
-func (r *reader) run(member string, base int64, b []byte, a *Audit, storage func(storageID) (any, error)) (v any, err error) {
+func (r *reader) run(member string, base int64, b []byte, a *Audit, storage func(storageID) (any, error)) (any, error) {
 	if err := r.allow(a); err != nil {
 		return nil, err
 	}
@@ -37,12 +35,9 @@ func (r *reader) run(member string, base int64, b []byte, a *Audit, storage func
 	r.room += roomPerByte * a.Size
 	m := &machine{r: r, member: member, storage: storage, nested: r.nested, classes: make(map[string]any)}
 	b = b[:a.Size]
-	spelled, at, err := respell(b, math.MaxInt)
+	v, at, err := m.run(&speller{b: b})
 	if err != nil {
 		return nil, r.located(member, base, &tensor.Error{Op: "pickle: run", Offset: int64(at), Err: err})
-	}
-	if v, at, err = m.run(spelled); err != nil {
-		return nil, r.located(member, base, &tensor.Error{Op: "pickle: run", Offset: int64(original(b, at)), Err: err})
 	}
 	return v, nil
 }
@@ -66,23 +61,15 @@ func (r *reader) located(member string, base int64, err error) error {
 	return &e
 }
 
-// original returns where the instruction of b starts whose respelling ends at
-// or behind an offset. That b can be respelled is known.
-func original(b []byte, end int) int {
-	_, at, _ := respell(b, end)
-	return at
-}
-
 // run is the one place where a panic is caught: gopickle's. On failure at says
-// how far the machine has read.
-func (m *machine) run(b []byte) (v any, at int, err error) {
-	in := bytes.NewReader(b)
+// which instruction of the pickle the machine has read.
+func (m *machine) run(in *speller) (v any, at int, err error) {
 	defer func() {
 		p := recover()
 		if p == nil {
 			return
 		}
-		v, at, err = nil, len(b)-in.Len(), fmt.Errorf("pickle machine panicked with a %T: %w", p, tensor.ErrCorrupt)
+		v, at, err = nil, in.at(), fmt.Errorf("pickle machine panicked with a %T: %w", p, tensor.ErrCorrupt)
 		if re, ok := p.(runtime.Error); ok {
 			err = fmt.Errorf("pickle machine: %w: %w", re, tensor.ErrCorrupt)
 		}
@@ -91,12 +78,14 @@ func (m *machine) run(b []byte) (v any, at int, err error) {
 	u.PersistentLoad = m.persistent
 	u.GetExtension = func(code int) (any, error) { return m.class("copyreg", fmt.Sprintf("extension_%d", code)) }
 	v, err = u.Load()
-	at = len(b) - in.Len()
-	if err == nil || ours(err) {
-		return v, at, err
+	if err == nil {
+		return v, 0, nil
+	}
+	if ours(err) {
+		return nil, in.at(), err
 	}
 	msg, _, _ := strings.Cut(err.Error(), ":") // what follows a colon may be a whole value, of any size
-	return nil, at, fmt.Errorf("pickle machine: %.80s: %w", msg, tensor.ErrCorrupt)
+	return nil, in.at(), fmt.Errorf("pickle machine: %.80s: %w", msg, tensor.ErrCorrupt)
 }
 
 // ours reports whether err comes from one of our hooks and not from gopickle.

@@ -45,8 +45,8 @@ func resources() []Case {
 		{Name: "list_in_itself.pt", What: "a list that holds itself", Make: pt(beside("]q\x63h\x63a")), Scan: "safe", Read: Right, Tensors: ordinaryTensor},
 		{Name: "dict_in_itself.pt", What: "a dict that holds itself", Make: pt(proto(2) + "}q\x63(" + str("w") + whole + str("self") + "h\x63u."), Scan: "safe", Read: Right, Tensors: ordinaryTensor},
 		{Name: "object_in_itself.pt", What: "an object that is its own state", Make: pt(beside("cargparse\nNamespace\n)\x81q\x63}(" + str("me") + "h\x63ub")), Scan: "safe", Read: Right, Tensors: ordinaryTensor},
-		{Name: "long_key_again.pkl", What: "a key of 8 MB that is hashed 200,000 times", Make: func() []byte {
-			return repeat(proto(2)+str(strings.Repeat("k", 8*million))+"q\x000}(", "h\x00N", 200_000, "u.")
+		{Name: "long_key_again.pkl", What: "a key of 8 MB that is hashed 100,000 times", Make: func() []byte {
+			return repeat(proto(2)+str(strings.Repeat("k", 8*million))+"q\x000}(", "h\x00N", 100_000, "u.")
 		}, Scan: "unreadable", Read: Refused},
 		{Name: "long_key_as_name.pt", What: "a key of 60 KB above 20,000 tensors: a gigabyte of names", Make: func() []byte {
 			inner := repeat("}(", "", 0, "")
@@ -55,8 +55,8 @@ func resources() []Case {
 			}
 			return torch(proto(2) + whole + "q\x000" + dict(str(strings.Repeat("k", 60_000)), string(inner)+"u") + ".")
 		}, Scan: "safe", Read: Refused},
-		{Name: "state_again.pkl", What: "a state of 200,000 entries given to 200,000 objects", Make: func() []byte {
-			return repeat(proto(2)+"}q\x00("+strings.Repeat("K\x01K\x02", 200_000)+"u0ccollections\nOrderedDict\n)R", "h\x00b", 200_000, ".")
+		{Name: "state_again.pkl", What: "a state of 100,000 entries given 20,000 times", Make: func() []byte {
+			return repeat(proto(2)+"}q\x00("+strings.Repeat("K\x01K\x02", 100_000)+"u0ccollections\nOrderedDict\n)R", "h\x00b", 20_000, ".")
 		}, Scan: "unreadable", Read: Refused},
 		{Name: "list_copied.pkl", What: "a list of a million numbers copied a million times", Make: func() []byte {
 			return repeat(proto(2)+"]q\x00("+strings.Repeat("K\x01", million)+"e0cbuiltins\nlist\nq\x010N", "h\x01h\x00\x85R0", million, "N.")
