@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -136,7 +137,7 @@ func (s *Source) CopyRaw(ctx context.Context, dst string, opt RunOptions) (*Resu
 	}
 	whole := &tensor.Tensor{Info: tensor.Info{Name: filepath.Base(dst), DType: tensor.U8, Shape: tensor.Shape{int(f.Size())}}, Data: f,
 		Origin: tensor.Origin{File: s.Files[0].Path}}
-	r := &run{sink: out, progress: opt.Progress}
+	r := &run{sink: out, progress: counting(new(atomic.Int64), opt.Progress)}
 	if err := r.copyWhole(ctx, whole, f, opt.workers()); err != nil {
 		return nil, errors.Join(err, out.abort())
 	}
@@ -160,7 +161,7 @@ func (r *run) copyWhole(ctx context.Context, t *tensor.Tensor, f *ollama.File, w
 			}
 			n := min(chunkCopy, t.Size()-off)
 			w := worker{run: r}
-			defer r.advance(n)
+			defer r.progress(n)
 			return w.copy(step, off, off, n)
 		})
 	}

@@ -42,7 +42,7 @@ func (w *worker) pack(i int, srcOff, srcLen, dstOff, dstLen int64) error {
 		return err
 	}
 	w.src, w.dst = grow(w.src, srcLen), grow(w.dst, dstLen)
-	if err := s.From.ReadFull(w.src, srcOff); err != nil {
+	if err := w.read(s.From, srcOff); err != nil {
 		return err
 	}
 	m := q.Quantize(w.dst, w.src, s.columns(it.lo), &w.quantize)

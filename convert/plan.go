@@ -64,6 +64,9 @@ type Plan struct {
 	importance *quantize.Importance
 	unweighed  []string // tensors that it has no entry for
 	lacking    []string // those whose type needs one
+	options    Options
+	canon      *arch.Result // the source under canonical names
+	canonNotes int          // how many notes it brought
 }
 
 func (p *Plan) infos() []tensor.Info {
@@ -80,49 +83,75 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p := &Plan{Source: src}
-	asked := opt.Recipe
-	var err error
-	if p.Target, err = TargetFor(dst, opt.To); err != nil {
+	p := &Plan{Source: src, options: opt}
+	if err := p.prepare(dst); err != nil {
 		return nil, err
 	}
+	var err error
+	if p.canon, err = p.canonical(opt); err != nil {
+		return nil, err
+	}
+	p.canonNotes = len(p.Notes)
+	return p, p.fill()
+}
+
+// Another decides how the source becomes one more file dst, with the same
+// options but for the type. RunAll makes both from one reading.
+func (p *Plan) Another(dst, recipe string) (*Plan, error) {
+	q := &Plan{
+		Source: p.Source, Arch: p.Arch, Dropped: p.Dropped, Params: p.Params, Notes: slices.Clone(p.Notes[:p.canonNotes]),
+		options: p.options, canon: p.canon, canonNotes: p.canonNotes,
+	}
+	q.options.Type, q.options.Recipe = recipe, nil
+	if err := q.prepare(dst); err != nil {
+		return nil, err
+	}
+	return q, q.fill()
+}
+
+// prepare finds the target and the recipe.
+func (p *Plan) prepare(dst string) (err error) {
+	opt := p.options
+	if p.Target, err = TargetFor(dst, opt.To); err != nil {
+		return err
+	}
+	asked := opt.Recipe
 	if opt.Type != "" && asked == nil {
 		if asked, err = quantize.ParseRecipe(opt.Type); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if p.Recipe, err = p.Target.recipe(src.Model, asked); err != nil {
-		return nil, err
+	p.Recipe, err = p.Target.recipe(p.Source.Model, asked)
+	return err
+}
+
+// fill decides everything about the canonical tensors.
+func (p *Plan) fill() (err error) {
+	if err := p.openImportance(p.options.Quantize); err != nil {
+		return err
 	}
-	canonical, err := p.canonical(opt)
-	if err != nil {
-		return nil, err
+	if err := p.addSteps(p.canon, p.options.Quantize); err != nil {
+		return err
 	}
-	if err := p.openImportance(opt.Quantize); err != nil {
-		return nil, err
-	}
-	if err := p.addSteps(canonical, opt.Quantize); err != nil {
-		return nil, err
-	}
-	if err := p.addMeta(canonical.Model.Meta, opt); err != nil {
-		return nil, err
+	if err := p.addMeta(p.canon.Model.Meta, p.options); err != nil {
+		return err
 	}
 	if err := p.Target.arrange(p); err != nil {
-		return nil, err
+		return err
 	}
 	if p.Place, err = p.Target.place(p); err != nil {
-		return nil, err
+		return err
 	}
 	for i := range p.Steps {
 		p.Steps[i].Offset = p.Place.Offsets[i]
 	}
-	for _, n := range src.Model.Notes { // an architecture may have taken them over
+	for _, n := range p.Source.Model.Notes { // an architecture may have taken them over
 		if !slices.Contains(p.Notes, n) {
 			p.Notes = append(p.Notes, n)
 		}
 	}
 	p.noteQuantization()
-	return p, nil
+	return nil
 }
 
 // GenericArch is the architecture of models that no table describes.

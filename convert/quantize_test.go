@@ -6,12 +6,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/smelt-project/smelt/quantize"
@@ -450,6 +452,105 @@ func TestBinOfRowsThatAreNotWholeBlocksIsRefused(t *testing.T) {
 		if strings.HasPrefix(step.To.Name, "encoder.conv") && strings.HasSuffix(step.To.Name, "weight") && (step.To.DType != tensor.F16 || step.Fallback != "") {
 			t.Errorf("%s becomes %v (%s), want f16 by rule", step.To.Name, step.To.DType, step.Reason())
 		}
+	}
+}
+
+// reads counts the bytes that are read.
+type reads struct {
+	r io.ReaderAt
+	n atomic.Int64
+}
+
+func (c *reads) ReadAt(p []byte, off int64) (int, error) {
+	c.n.Add(int64(len(p)))
+	return c.r.ReadAt(p, off)
+}
+
+func TestSeveralTypesAreWrittenFromOneReading(t *testing.T) {
+	const rows, columns = 700, 1024 // three units of work
+	up := floats(t, "blk.0.ffn_up.weight", tensor.Shape{rows, columns}, normal(1, rows*columns))
+	counted := &reads{r: up.Data}
+	up.Data = counted
+	norm := floats(t, "blk.0.ffn_norm.weight", tensor.Shape{4}, normal(2, 4))
+	types := []string{"Q8_0", "Q4_K_M", "f16", "MXFP4_MOE"}
+	var want [][]byte
+	for _, recipe := range types {
+		_, b := written(t, sourceOf(t, tensor.Meta{}, up, norm), Options{Type: recipe}, RunOptions{})
+		want = append(want, b)
+	}
+	for _, workers := range []int{1, 3} {
+		dir := t.TempDir()
+		var jobs []Job
+		var total int64
+		for i, recipe := range types {
+			dst := filepath.Join(dir, recipe+".gguf")
+			var p *Plan
+			var err error
+			if i == 0 {
+				p, err = NewPlan(context.Background(), sourceOf(t, tensor.Meta{}, up, norm), dst, Options{Type: recipe})
+			} else {
+				p, err = jobs[0].Plan.Another(dst, recipe)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			jobs, total = append(jobs, Job{p, dst}), total+p.Place.Size
+		}
+		counted.n.Store(0)
+		var most atomic.Int64
+		results, err := RunAll(context.Background(), jobs, RunOptions{Workers: workers, Progress: func(done int64) {
+			for old := most.Load(); done > old && !most.CompareAndSwap(old, done); old = most.Load() {
+			}
+		}})
+		if err != nil || len(results) != len(types) {
+			t.Fatalf("%d results, %v", len(results), err)
+		}
+		if got := counted.n.Load(); got != 4*rows*columns {
+			t.Errorf("%d workers: %d bytes of %d are read", workers, got, 4*rows*columns)
+		}
+		for i, j := range jobs {
+			if got, err := os.ReadFile(j.Dst); err != nil || !bytes.Equal(got, want[i]) {
+				t.Errorf("%d workers: %s differs from the file that is written alone (%v)", workers, types[i], err)
+			}
+		}
+		if padding := int64(31 * 2 * len(types)); most.Load() > total || most.Load() < total-padding { // at most 31 bytes after each tensor are not written
+			t.Errorf("progress ends at %d of %d bytes", most.Load(), total)
+		}
+	}
+}
+
+func TestIfOneOfSeveralFilesFailsNoneAppears(t *testing.T) {
+	x := normal(1, 4*256)
+	x[9] = 70000 // f16 cannot hold it, Q8_0 can
+	w := floats(t, "blk.0.ffn_up.weight", tensor.Shape{4, 256}, x)
+	dir := t.TempDir()
+	first := filepath.Join(dir, "a.gguf")
+	p, err := NewPlan(context.Background(), sourceOf(t, tensor.Meta{}, w), first, Options{Type: "Q8_0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := filepath.Join(dir, "b.gguf")
+	q, err := p.Another(second, "f16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := RunAll(context.Background(), []Job{{p, first}, {q, second}}, RunOptions{})
+	var e *OverflowError
+	if !errors.As(err, &e) || len(results) != 0 {
+		t.Errorf("%d results, %v; want an OverflowError", len(results), err)
+	}
+	if names := left(t, dir); len(names) != 0 {
+		t.Errorf("left behind: %v", names)
+	}
+	other, err := NewPlan(context.Background(), sourceOf(t, tensor.Meta{}, w), second, Options{Type: "Q8_0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := RunAll(context.Background(), []Job{{p, first}, {other, second}}, RunOptions{}); err == nil {
+		t.Error("plans of two sources make one pass")
+	}
+	if names := left(t, dir); len(names) != 0 {
+		t.Errorf("left behind by two sources: %v", names)
 	}
 }
 

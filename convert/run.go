@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/smelt-project/smelt/quantize"
 	"github.com/smelt-project/smelt/tensor"
@@ -103,94 +99,16 @@ func (p *Plan) items() []item {
 	return out
 }
 
-// Run writes the plan's file to dst, and what belongs beside it. On failure
-// nothing of it remains.
-func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, error) {
-	if err := p.Source.checkAll(dst, opt.replacement()); err != nil {
-		return nil, err
-	}
-	s, err := newSink(dst, p.Place.Size)
-	if err != nil {
-		return nil, err
-	}
-	r := &run{plan: p, sink: s, progress: opt.Progress, items: p.items(), overflows: map[int]Overflow{}}
-	if p.Recipe.Quantizes() {
-		r.measures = make([]quantize.Measure, len(r.items))
-	}
-	if err := r.all(ctx, opt.workers()); err != nil {
-		return nil, errors.Join(err, s.abort())
-	}
-	found, odd := r.found(), r.nonFinite()
-	if err := r.refused(found, odd, opt); err != nil {
-		return nil, errors.Join(err, s.abort())
-	}
-	if err := r.check(); err != nil {
-		return nil, errors.Join(err, s.abort())
-	}
-	if err := s.commit(opt.replacement()); err != nil {
-		return nil, err
-	}
-	also, err := p.Source.writeCompanions(dst, opt.replacement())
-	return &Result{Path: dst, Size: p.Place.Size, Also: also, Overflows: found, NonFinite: odd, Losses: r.losses()}, err
-}
-
 // A run is one execution of a plan.
 type run struct {
 	plan     *Plan
 	sink     *sink
-	done     atomic.Int64
-	progress func(int64)
+	progress func(n int64) // bytes more that are done
 	items    []item
 	measures []quantize.Measure // of each item; nil if the plan does not quantize
 
 	mu        sync.Mutex
 	overflows map[int]Overflow // by step
-}
-
-// all writes the header pieces and every tensor, and verifies the source's
-// digest beside it where there is one.
-func (r *run) all(ctx context.Context, workers int) error {
-	for _, piece := range r.plan.Place.Pieces {
-		if err := r.sink.write(piece.Bytes, piece.Off); err != nil {
-			return err
-		}
-		r.advance(int64(len(piece.Bytes)))
-	}
-	items := r.items
-	var next atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	for range min(workers, max(len(items), 1)) {
-		g.Go(func() error {
-			w := worker{run: r}
-			for i := next.Add(1) - 1; i < int64(len(items)); i = next.Add(1) - 1 {
-				if err := ctx.Err(); err != nil {
-					return context.Cause(ctx)
-				}
-				if ahead := i + int64(workers); ahead < int64(len(items)) {
-					r.readAhead(items[ahead])
-				}
-				if err := w.do(int(i)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	f, stored := r.plan.Source.weights()
-	if stored {
-		g.Go(func() error { return f.Verify(ctx, nil) })
-	}
-	if err := g.Wait(); err != nil || !stored {
-		return err
-	}
-	return f.Unchanged() // what was verified is what was read
-}
-
-func (r *run) advance(n int64) {
-	done := r.done.Add(n)
-	if r.progress != nil {
-		r.progress(done)
-	}
 }
 
 // check parses what was written and compares it with the plan.
@@ -216,6 +134,7 @@ func (r *run) found() []Overflow {
 // A worker holds the buffers of one goroutine.
 type worker struct {
 	run      *run
+	held     held // what src holds
 	src, dst []byte
 	scratch  []float32
 	quantize quantize.Scratch
@@ -245,7 +164,7 @@ func (w *worker) do(i int) error {
 	dstOff += s.Offset
 	defer func() {
 		startWriting(w.run.sink.f, dstOff, dstLen)
-		w.run.advance(dstLen)
+		w.run.progress(dstLen)
 	}()
 	if w.run.plan.measures(s) {
 		return w.pack(i, srcOff, srcLen, dstOff, dstLen)
@@ -261,7 +180,7 @@ func (w *worker) do(i int) error {
 	if len(w.scratch) < chunkElems {
 		w.scratch = make([]float32, chunkElems)
 	}
-	if err := s.From.ReadFull(w.src, srcOff); err != nil {
+	if err := w.read(s.From, srcOff); err != nil {
 		return err
 	}
 	if n := transcode(w.dst, w.src, w.scratch); n > 0 {
@@ -285,6 +204,7 @@ func (w *worker) copy(s *Step, srcOff, dstOff, n int64) error {
 		done := kernelCopy(w.run.sink.f, dstOff, f, at, n)
 		srcOff, dstOff, n = srcOff+done, dstOff+done, n-done
 	}
+	w.held = held{}
 	for n > 0 {
 		w.src = grow(w.src, min(n, 1<<20))
 		if err := s.From.ReadFull(w.src, srcOff); err != nil {

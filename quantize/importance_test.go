@@ -116,7 +116,7 @@ func TestHostileOldImportanceIsRefused(t *testing.T) {
 
 func FuzzReadImportance(f *testing.F) {
 	f.Add(dat(datTrailer(7, "wiki.txt"), entry{"a", 4, []float32{8, 0, 3}}, entry{"bc", 1, []float32{5}}))
-	f.Add(dat(nil, entry{"a", 0, []float32{float32(math.NaN())}}))
+	f.Add(dat(datTrailer(0, ""), entry{"a", 0, []float32{float32(math.NaN())}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := readDat(b)
 		if err != nil {

@@ -115,11 +115,11 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 	if f.dryRun {
 		return p.printPlan(plan, dst, f)
 	}
-	r, err := p.carryOut(c.Context, plan, dst, f)
+	reports, err := p.carryOut(c.Context, []convert.Job{{Plan: plan, Dst: dst}}, f)
 	if err != nil || !p.json {
 		return err
 	}
-	return p.printJSON(r)
+	return p.printJSON(reports[0])
 }
 
 // take moves what the flags collected to where it is used.
@@ -163,21 +163,28 @@ func (f *convertFlags) check(dst string) error {
 	return nil
 }
 
-// carryOut runs the plan and tells a person what was done.
-func (p *program) carryOut(ctx context.Context, plan *convert.Plan, dst string, f *convertFlags) (*report, error) {
+// carryOut runs the plans of one source in one pass and tells a person what was
+// done.
+func (p *program) carryOut(ctx context.Context, jobs []convert.Job, f *convertFlags) ([]*report, error) {
 	bar := p.newProgress(f)
-	bar.say("%s → %s: %s of %s in %s", plan.Source.Path, dst, plural(len(plan.Steps), "tensor"), firstOf(plan.Arch, "unknown architecture"), size(plan.Place.Size))
-	f.run.Progress = bar.start(plan.Place.Size)
-	began := time.Now()
-	result, err := plan.Run(ctx, dst, f.run)
-	bar.stop()
-	if err != nil {
-		return nil, err
+	var total int64
+	for _, j := range jobs {
+		bar.say("%s → %s: %s of %s in %s", j.Plan.Source.Path, j.Dst, plural(len(j.Plan.Steps), "tensor"), firstOf(j.Plan.Arch, "unknown architecture"), size(j.Plan.Place.Size))
+		total += j.Plan.Place.Size
 	}
-	r := planReport(plan, dst)
-	r.complete(result, time.Since(began))
-	r.say(bar)
-	return r, nil
+	f.run.Progress = bar.start(total)
+	began := time.Now()
+	results, err := convert.RunAll(ctx, jobs, f.run)
+	bar.stop()
+	took := time.Since(began)
+	var reports []*report
+	for i, result := range results {
+		r := planReport(jobs[i].Plan, jobs[i].Dst)
+		r.complete(result, took)
+		r.say(bar)
+		reports = append(reports, r)
+	}
+	return reports, err
 }
 
 // copyRaw copies the weights of a store and reports the result.

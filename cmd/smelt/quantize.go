@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -50,7 +52,7 @@ smelt quantize model.gguf out.gguf Q4_K_M --dry-run
 smelt quantize model.gguf mine.gguf --recipe mine.yaml
 smelt quantize whisper-base.pt whisper-base-q5_0.bin Q5_0`,
 		Description: "SRC is what smelt convert takes, no 16-bit file between is needed. TYPE is one of " + oneOf(quantizingRecipes()) + ". " +
-			"Of several types each is written to its own file, one after another; DST then says {type} where the type goes. " +
+			"Several types are written to several files from one reading; DST then says {type} where the type goes. " +
 			"Afterwards the sizes, the types and the error are shown: the root of the mean squared difference to the source, relative to the source.",
 		Flags:        f.quantizeFlags(),
 		OnUsageError: onUsageError,
@@ -81,13 +83,6 @@ func quantizingRecipes() []string {
 	return names
 }
 
-// A job is one file of a quantize command.
-type job struct {
-	dst  string
-	opt  convert.Options
-	plan *convert.Plan
-}
-
 func (p *program) quantize(c *cli.Context, f *convertFlags) (err error) {
 	p.json = f.json
 	if err := f.wantTypes(c); err != nil {
@@ -96,7 +91,7 @@ func (p *program) quantize(c *cli.Context, f *convertFlags) (err error) {
 	if err := f.take(); err != nil {
 		return err
 	}
-	jobs, err := f.jobs(c.Args().Get(1), c.Args().Get(2))
+	files, err := f.files(c.Args().Get(1), c.Args().Get(2))
 	if err != nil {
 		return err
 	}
@@ -105,12 +100,11 @@ func (p *program) quantize(c *cli.Context, f *convertFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	for i := range jobs { // all decisions before the first file
-		if jobs[i].plan, err = convert.NewPlan(c.Context, src, jobs[i].dst, jobs[i].opt); err != nil {
-			return err
-		}
+	jobs, err := f.plans(c.Context, src, files)
+	if err != nil {
+		return err
 	}
-	return p.doAll(c, jobs, f)
+	return p.doAll(c.Context, jobs, f)
 }
 
 // wantTypes checks the number of arguments: a recipe of one's own stands for the type.
@@ -121,59 +115,74 @@ func (f *convertFlags) wantTypes(c *cli.Context) error {
 	return wantArgs(c, 3, "a SRC, a DST and a TYPE")
 }
 
-// jobs returns one for each of types, which are separated by commas.
-func (f *convertFlags) jobs(dst, types string) ([]job, error) {
+// A typedFile is one file that is asked for; recipe "" is one of the user's own.
+type typedFile struct{ recipe, dst string }
+
+// files returns one for each of types, which are separated by commas.
+func (f *convertFlags) files(dst, types string) ([]typedFile, error) {
 	if f.recipe != "" {
-		j := job{dst: strings.ReplaceAll(dst, typePlace, f.plan.Recipe.Name), opt: f.plan}
-		return []job{j}, f.check(j.dst)
+		to := strings.ReplaceAll(dst, typePlace, f.plan.Recipe.Name)
+		return []typedFile{{"", to}}, f.check(to)
 	}
 	names := strings.Split(types, ",")
 	if len(names) > 1 && !strings.Contains(dst, typePlace) {
 		return nil, usagef("%d types go to %d files: say %s in DST, such as 'model-%[3]s.gguf'", len(names), len(names), typePlace)
 	}
-	var jobs []job
-	seen := map[string]bool{}
+	var files []typedFile
 	for _, name := range names {
 		recipe, err := quantize.ParseRecipe(name)
 		if err != nil {
 			return nil, asUsage(err)
 		}
-		if seen[recipe.Name] {
+		to := typedFile{recipe.Name, strings.ReplaceAll(dst, typePlace, recipe.Name)}
+		if slices.Contains(files, to) {
 			return nil, usagef("type %s is named twice", recipe.Name)
 		}
-		seen[recipe.Name] = true
-		j := job{dst: strings.ReplaceAll(dst, typePlace, recipe.Name), opt: f.plan}
-		j.opt.Type = recipe.Name
-		if err := f.check(j.dst); err != nil {
+		if err := f.check(to.dst); err != nil {
 			return nil, err
 		}
-		jobs = append(jobs, j)
+		files = append(files, to)
+	}
+	return files, nil
+}
+
+// plans decides about all files before the first is written.
+func (f *convertFlags) plans(ctx context.Context, src *convert.Source, files []typedFile) ([]convert.Job, error) {
+	f.plan.Type = files[0].recipe
+	first, err := convert.NewPlan(ctx, src, files[0].dst, f.plan)
+	if err != nil {
+		return nil, err
+	}
+	jobs := []convert.Job{{Plan: first, Dst: files[0].dst}}
+	for _, file := range files[1:] {
+		plan, err := first.Another(file.dst, file.recipe)
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, convert.Job{Plan: plan, Dst: file.dst})
 	}
 	return jobs, nil
 }
 
 // doAll carries out the jobs, or prints their plans.
-func (p *program) doAll(c *cli.Context, jobs []job, f *convertFlags) error {
+func (p *program) doAll(ctx context.Context, jobs []convert.Job, f *convertFlags) error {
 	var reports []*report
-	for _, j := range jobs {
-		switch {
-		case !f.dryRun:
-			r, err := p.carryOut(c.Context, j.plan, j.dst, f)
-			if err != nil {
-				return err
-			}
-			reports = append(reports, r)
-		case f.json:
-			reports = append(reports, planReport(j.plan, j.dst))
-		default:
-			if err := p.printPlan(j.plan, j.dst, f); err != nil {
-				return err
-			}
+	var err error
+	switch {
+	case !f.dryRun:
+		reports, err = p.carryOut(ctx, jobs, f)
+	case !f.json:
+		for _, j := range jobs {
+			err = errors.Join(err, p.printPlan(j.Plan, j.Dst, f))
+		}
+	default:
+		for _, j := range jobs {
+			reports = append(reports, planReport(j.Plan, j.Dst))
 		}
 	}
 	switch {
-	case !p.json:
-		return nil
+	case err != nil || !p.json:
+		return err
 	case len(reports) == 1:
 		return p.printJSON(reports[0])
 	}
