@@ -1,16 +1,15 @@
 package quantize
 
+import "math"
+
 // q1_0: blocks of 128 elements −d and d, d the mean magnitude; d, 16 bytes of
 // signs. (ggml-quants.c@d99724f2, quantize_row_q1_0_ref)
 var q1_0 = blockType{
 	halves: []int{0},
 	decode: func(x []float32, b []byte) {
-		d := halfAt(b)
+		negative := math.Float32bits(halfAt(b)) ^ signBit
 		for i := range x {
-			x[i] = -d
-			if b[2+i/8]>>(i%8)&1 != 0 {
-				x[i] = d
-			}
+			x[i] = math.Float32frombits(negative ^ uint32(b[2+i/8]>>(i%8))<<31)
 		}
 	},
 	encode: func(b []byte, x []float32) {
@@ -31,10 +30,9 @@ var q1_0 = blockType{
 var q2_0 = blockType{
 	halves: []int{0},
 	decode: func(x []float32, b []byte) {
-		d := halfAt(b)
-		for i := range x {
-			x[i] = float32(float32(int32(b[2+i/4]>>(i%4*2)&3)-1) * d)
-		}
+		var q [64]uint8
+		pairs(q[:], b[2:18])
+		decodeSigned(x, q[:], halfAt(b), 1)
 	},
 	encode: func(b []byte, x []float32) {
 		var d float32
@@ -43,8 +41,10 @@ var q2_0 = blockType{
 		}
 		putHalf(b, d)
 		inv := inverse(d)
+		var q [64]uint8
 		for i, v := range x {
-			b[2+i/4] |= uint8(clamp(roundAway(float32(v*inv))+1, 0, 3)) << (i % 4 * 2)
+			q[i] = uint8(clamp(roundAway(float32(v*inv))+1, 0, 3))
 		}
+		putPairs(b[2:18], q[:])
 	},
 }

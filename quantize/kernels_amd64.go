@@ -134,7 +134,37 @@ func signedNumbersAVX2(x []float32, q *[256]uint8, by *[16]float32, below uint32
 //go:noescape
 func nonlinearNumbersAVX2(x []float32, q *[256]uint8, by *[16]float32)
 
+// e2m1NumbersAVX2 sets the 256 elements of x to by times the values of levels below 16, by one for each 16 elements.
+//
+//go:noescape
+func e2m1NumbersAVX2(x []float32, q *[256]uint8, by *[16]float32)
+
 // decodeQ8_0AVX2 decodes the blocks of src; none has a scale that is a NaN.
 //
 //go:noescape
 func decodeQ8_0AVX2(dst []float32, src []byte)
+
+// magnitudesAVX2 sets most to the largest magnitude of each 16 of the 256 elements of x; that of a NaN is a NaN.
+//
+//go:noescape
+func magnitudesAVX2(most *[16]float32, x []float32)
+
+// sumMagnitudesAVX2 sets sum to the sums of the magnitudes of eight blocks of 128, from their first element to their last.
+//
+//go:noescape
+func sumMagnitudesAVX2(sum *[8]float32, x []float32)
+
+// notNegativeAVX2 sets bit i of b to whether element i of the 256 of x is at least 0.
+//
+//go:noescape
+func notNegativeAVX2(b *[32]byte, x []float32)
+
+// roundAwayAVX2 sets q to the low bytes of roundAway(x·by) + plus, by one for each 16 of the 256 elements.
+//
+//go:noescape
+func roundAwayAVX2(q *[256]uint8, x []float32, by *[16]float32, plus uint32)
+
+// e2m1CodesAVX2 sets q to the codes of x for scales by, one for each 16 of the 256 elements, whose magnitudes are at most 16·by.
+//
+//go:noescape
+func e2m1CodesAVX2(q *[256]uint8, x []float32, by *[16]float32)

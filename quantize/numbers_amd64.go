@@ -2,7 +2,11 @@
 
 package quantize
 
-import "github.com/smelt-project/smelt/tensor"
+import (
+	"encoding/binary"
+
+	"github.com/smelt-project/smelt/tensor"
+)
 
 // numbers is what the kernels turn into 256 elements: their levels, and for
 // each 16 of them a factor and perhaps a minimum.
@@ -33,6 +37,10 @@ var numberTypes = []numberType{
 	{tensor.Q6K, q6_k, loadQ6K, storeSigned(32)},
 	{tensor.IQ4NL, iq4_nl, loadLegacy(2), storeNonlinear},
 	{tensor.IQ4XS, iq4_xs, loadIQ4XS, storeNonlinear},
+	{tensor.MXFP4, mxfp4, loadMXFP4, storeE2M1},
+	{tensor.NVFP4, nvfp4, loadNVFP4, storeE2M1},
+	{tensor.TQ2_0, tq2_0, loadTQ2, storeSigned(1)},
+	{tensor.Q2_0, q2_0, loadQ2, storeSigned(1)},
 }
 
 // decoder returns the Decode of the type's codec. What is less than 256 elements
@@ -55,6 +63,8 @@ func (t *numberType) decoder() func(dst []float32, src []byte) {
 func storeAffine(n *numbers, x []float32) { affineNumbersAVX2(x, &n.q, &n.by, &n.offset) }
 
 func storeNonlinear(n *numbers, x []float32) { nonlinearNumbersAVX2(x, &n.q, &n.by) }
+
+func storeE2M1(n *numbers, x []float32) { e2m1NumbersAVX2(x, &n.q, &n.by) }
 
 func storeSigned(below uint32) func(*numbers, []float32) {
 	return func(n *numbers, x []float32) { signedNumbersAVX2(x, &n.q, &n.by, below) }
@@ -119,6 +129,42 @@ func loadIQ4XS(n *numbers, b []byte) {
 		n.by[2*j] = scaleIQ4XS(b, j)
 		n.by[2*j+1] = n.by[2*j]
 		levels((*[32]uint8)(n.q[32*j:]), b[8+16*j:24+16*j])
+	}
+}
+
+func loadMXFP4(n *numbers, b []byte) {
+	for j := range 8 {
+		n.by[2*j] = halfE8M0(b[17*j])
+		n.by[2*j+1] = n.by[2*j]
+		levels((*[32]uint8)(n.q[32*j:]), b[17*j+1:17*j+17])
+	}
+}
+
+func loadNVFP4(n *numbers, b []byte) {
+	for j := range 16 {
+		n.by[j] = halfUE4M3(b[j/4*36+j%4])
+		v, q := eight(b[j/4*36+4+j%4*8:]), n.q[16*j:16*j+16]
+		binary.LittleEndian.PutUint64(q, v&low4)
+		binary.LittleEndian.PutUint64(q[8:], v>>4&low4)
+	}
+}
+
+func loadTQ2(n *numbers, b []byte) {
+	d := halfAt(b[64:])
+	for j := range n.by {
+		n.by[j] = d
+	}
+	clear(n.q[:])
+	crumbs(&n.q, b[:64])
+}
+
+func loadQ2(n *numbers, b []byte) {
+	for j := range 4 {
+		d := halfAt(b[18*j:])
+		for i := range 4 {
+			n.by[4*j+i] = d
+		}
+		pairs(n.q[64*j:64*j+64], b[18*j+2:18*j+18])
 	}
 }
 

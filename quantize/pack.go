@@ -125,3 +125,23 @@ func spreadBits(b uint8) uint64 {
 	const diagonal = 0x8040201008040201
 	return (uint64(b)*low1&diagonal + 0x7f*low1) >> 7 & low1
 }
+
+// putPairs packs levels of two bits, four to a byte, lowest bits first.
+func putPairs(b []byte, q []uint8) {
+	for i := 0; i < len(q); i += 8 {
+		v := eight(q[i:]) & low2
+		v = (v | v>>6) & 0x000f000f000f000f
+		v = (v | v>>12) & 0x000000ff000000ff
+		binary.LittleEndian.PutUint16(b[i/4:], uint16(v|v>>24))
+	}
+}
+
+// pairs undoes putPairs.
+func pairs(q []uint8, b []byte) {
+	for i := 0; i < len(q); i += 8 {
+		v := uint64(binary.LittleEndian.Uint16(b[i/4:]))
+		v = (v | v<<24) & 0x000000ff000000ff
+		v = (v | v<<12) & 0x000f000f000f000f
+		binary.LittleEndian.PutUint64(q[i:], (v|v<<6)&low2)
+	}
+}

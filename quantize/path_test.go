@@ -64,7 +64,7 @@ func TestVectorEncodersEqualTheGoCode(t *testing.T) {
 			r := rand.New(rand.NewPCG(14, uint64(d)))
 			for round := range rounds {
 				for _, g := range quantizetest.Generators {
-					row := step * (1 + r.IntN(9))
+					row := step * (1 + r.IntN(40*32/step+1))
 					x := make([]float32, row*(1+r.IntN(3)))
 					for i := 0; i < len(x); i += row {
 						kind := g

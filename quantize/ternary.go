@@ -44,21 +44,34 @@ var tq1_0 = blockType{
 	encode: func(b []byte, x []float32) {
 		var q [superBlock]uint8
 		putHalf(b[52:], trits(&q, x))
-		from := q[:]
-		for _, r := range tritRuns {
-			for j := range r.bytes {
-				var v uint8
-				for n := range 5 {
-					v *= 3
-					if n < r.levels {
-						v += from[n*r.bytes+j]
-					}
-				}
-				b[r.at+j] = uint8((uint32(v)*256 + 242) / 243)
-			}
-			from = from[r.levels*r.bytes:]
-		}
+		putTrits(b, &q)
 	},
+}
+
+// putTrits packs levels, modulo 256 where rows with NaNs have others than 0, 1 and 2.
+func putTrits(b []byte, q *[superBlock]uint8) {
+	const evenBytes = 0x00ff00ff00ff00ff
+	var from [superBlock + 4]uint8 // room for the last word
+	copy(from[:], q[:])
+	at := 0
+	for _, r := range tritRuns {
+		for j := 0; j < r.bytes; j += 8 {
+			var even, odd uint64 // numbers of eight bits, each in sixteen
+			for n := range 5 {
+				even, odd = even*3, odd*3
+				if n < r.levels {
+					v := eight(from[at+n*r.bytes+j:])
+					even, odd = even+v&evenBytes, odd+v>>8&evenBytes
+				}
+				even, odd = even&evenBytes, odd&evenBytes
+			}
+			for i := 0; i < min(8, r.bytes); i += 2 {
+				b[r.at+j+i] = uint8((even>>(8*i)&255*256 + 242) / 243)
+				b[r.at+j+i+1] = uint8((odd>>(8*i)&255*256 + 242) / 243)
+			}
+		}
+		at += r.levels * r.bytes
+	}
 }
 
 var tritRuns = [3]struct{ at, bytes, levels int }{{0, 32, 5}, {32, 16, 5}, {48, 4, 4}}

@@ -44,6 +44,8 @@ type laneKernel struct {
 	l reg.GPVirtual
 	n reg.GPVirtual // bytes of the rows in use
 	i reg.GPVirtual // row, in bytes
+	// ahead is the number of rows after i that an unrolled loop is at.
+	ahead int
 }
 
 func (v isa) kernel(name, signature, doc string) *laneKernel {
@@ -65,24 +67,33 @@ func (k *laneKernel) field(at, p int) Mem { return Mem{Base: k.l, Disp: at + p*k
 
 // row is part p of the vector of the current element.
 func (k *laneKernel) row(at, p int) Mem {
-	return Mem{Base: k.l, Index: k.i, Scale: 1, Disp: at + p*k.v.bytes()}
+	return Mem{Base: k.l, Index: k.i, Scale: 1, Disp: at + k.ahead*rowBytes + p*k.v.bytes()}
 }
 
 func (k *laneKernel) store(r reg.VecVirtual, at, p int) { VMOVUPS(r, k.field(at, p)) }
 
-// rows calls body for every element from the one at begin, in bytes.
+// rows calls body for every element from the one at begin, in bytes. The number
+// of elements is a multiple of unroll.
 func (k *laneKernel) rows(label string, begin int, body func(p int)) {
+	times := 1
 	if begin == 0 {
+		times = unroll
 		XORQ(k.i, k.i)
 	} else {
 		MOVQ(U32(uint32(begin)), k.i)
 	}
 	Label(label)
-	k.each(body)
-	ADDQ(Imm(rowBytes), k.i)
+	for k.ahead = 0; k.ahead < times; k.ahead++ {
+		k.each(body)
+	}
+	k.ahead = 0
+	ADDQ(U32(uint32(times*rowBytes)), k.i)
 	CMPQ(k.i, k.n)
 	JLT(LabelRef(label))
 }
+
+// unroll is the number of elements that a loop does at a time.
+const unroll = 4
 
 func (k *laneKernel) each(body func(p int)) {
 	for p := range k.v.parts() {
@@ -122,6 +133,7 @@ func (v isa) lanes() {
 	v.nonlinear()
 	v.levels()
 	v.numbers()
+	v.simple()
 }
 
 func (v isa) transpose() {
@@ -154,25 +166,17 @@ func (v isa) transpose() {
 					{Base: base, Index: stride3, Scale: 1},
 				}[i]
 			}
-			var a, t [4]reg.VecVirtual
+			var a [4]reg.VecVirtual
 			for i := range a {
-				a[i], t[i] = v.reg(), v.reg()
+				a[i] = v.reg()
 				VMOVUPS(at(row, i), a[i].AsX())
 				VINSERTF128(Imm(1), at(upper, i), a[i], a[i])
 				mag := v.reg()
 				VPAND(bits(magBits), a[i], mag)
 				VPMAXUD(mag, most, most)
 			}
-			VUNPCKLPS(a[1], a[0], t[0])
-			VUNPCKHPS(a[1], a[0], t[1])
-			VUNPCKLPS(a[3], a[2], t[2])
-			VUNPCKHPS(a[3], a[2], t[3])
-			VUNPCKLPD(t[2], t[0], a[0])
-			VUNPCKHPD(t[2], t[0], a[1])
-			VUNPCKLPD(t[3], t[1], a[2])
-			VUNPCKHPD(t[3], t[1], a[3])
-			for i := range a {
-				VMOVUPS(a[i], Mem{Base: dst, Disp: i*rowBytes + p*v.bytes()})
+			for i, column := range turn(v, a) {
+				VMOVUPS(column, Mem{Base: dst, Disp: i*rowBytes + p*v.bytes()})
 			}
 		}
 		ADDQ(Imm(16), src)

@@ -117,12 +117,8 @@ func encodeQ8_0(v isa, dst, _ reg.GPVirtual, x, _ [4]reg.VecVirtual, most reg.Ve
 	putHalf(d, Mem{Base: dst})
 	inv := inverseOf(v, d)
 	for i := range x {
-		half := v.reg()
 		VMULPS(inv, x[i], x[i])
-		VPAND(bits(signBit), x[i], half)
-		VPOR(bits(0x3effffff), half, half)
-		VADDPS(half, x[i], x[i])
-		VCVTTPS2DQ(x[i], x[i])
+		truncateAway(v, x[i])
 	}
 	VMOVDQU(packBytes(v, x), Mem{Base: dst, Disp: 2})
 }

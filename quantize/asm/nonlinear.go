@@ -43,11 +43,11 @@ func (v isa) nonlinearSearch(f reg.VecVirtual) (upper, last reg.VecVirtual) {
 	return upper, last
 }
 
-// nonlinearValues are those of the even or the odd levels.
-func nonlinearValues(odd int) Mem {
+// everyOther are the values of the even or the odd levels.
+func everyOther(of [16]float32, odd int) Mem {
 	var values [8]float32
 	for i := range values {
-		values[i] = nonlinear[2*i+odd]
+		values[i] = of[2*i+odd]
 	}
 	return floats(values)
 }
@@ -123,8 +123,8 @@ func (k *laneKernel) nonlinearSums(label string) (sumXV, sumV2 []reg.VecVirtual)
 		VMULPS(k.field(inv, p), x, f)
 		upper, last := v.nonlinearSearch(f)
 		value, odd := v.reg(), v.reg()
-		VPERMPS(nonlinearValues(0), upper, value)
-		VPERMPS(nonlinearValues(1), upper, odd)
+		VPERMPS(everyOther(nonlinear, 0), upper, value)
+		VPERMPS(everyOther(nonlinear, 1), upper, odd)
 		v.choose(last, odd, value)
 		w := v.load(k.row(rowsW, p))
 		VMULPS(value, w, w)

@@ -30,20 +30,26 @@ func (v isa) numbers() {
 				VMULPS(per[0], q, q)
 			}
 		})
-	v.spread("nonlinearNumbers", "(x []float32, q *[256]uint8, by *[16]float32)",
+	v.looked("nonlinearNumbers", nonlinear)
+	v.looked("e2m1Numbers", [16]float32{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12})
+	v.decodeQ8_0()
+}
+
+// looked writes a kernel that multiplies with values.
+func (v isa) looked(name string, values [16]float32) {
+	v.spread(name, "(x []float32, q *[256]uint8, by *[16]float32)",
 		"sets the 256 elements of x to by times the values of levels below 16, by one for each 16 elements.",
 		[]string{"by"}, func() unpacking {
 			return func(q reg.VecVirtual, per []reg.VecVirtual) {
 				value, odd, half := v.reg(), v.reg(), v.reg()
 				VPSRLD(Imm(1), q, half)
-				VPERMPS(nonlinearValues(0), half, value)
-				VPERMPS(nonlinearValues(1), half, odd)
+				VPERMPS(everyOther(values, 0), half, value)
+				VPERMPS(everyOther(values, 1), half, odd)
 				VPSLLD(Imm(31), q, q)
 				v.choose(q, odd, value)
 				VMULPS(per[0], value, q)
 			}
 		})
-	v.decodeQ8_0()
 }
 
 // spread writes a kernel that turns 256 bytes at q into elements at x, and loads
