@@ -3,7 +3,7 @@
 make_imatrix.py MODEL.gguf IMATRIX.gguf
 
 The values are made up, squares of normal numbers from a fixed seed, over several orders of magnitude, as those of real
-models are; one column in a hundred is zero.
+models are; one column in a hundred is zero, and of a stack of matrices the second was never used.
 """
 
 import sys
@@ -26,11 +26,13 @@ def main():
     for t in sorted(GGUFReader(model).tensors, key=lambda t: t.name):
         if not t.name.startswith("blk.") or len(t.shape) < 2:
             continue
-        columns = int(t.shape[0])
-        sums = random.standard_normal(columns) ** 2 * 10 ** random.uniform(-3, 3, columns) * ROWS
-        sums[random.random(columns) < 0.01] = 0
-        writer.add_tensor(t.name + ".in_sum2", sums.astype(numpy.float32).reshape(1, -1))
-        writer.add_tensor(t.name + ".counts", numpy.full((1, 1), ROWS, dtype=numpy.float32))
+        shape = (int(t.shape[2]) if len(t.shape) > 2 else 1, int(t.shape[0]))
+        sums = random.standard_normal(shape) ** 2 * 10 ** random.uniform(-3, 3, shape) * ROWS
+        sums[random.random(shape) < 0.01] = 0
+        counts = numpy.full((shape[0], 1), ROWS)
+        sums[1:2], counts[1:2] = 0, 0
+        writer.add_tensor(t.name + ".in_sum2", sums.astype(numpy.float32))
+        writer.add_tensor(t.name + ".counts", counts.astype(numpy.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
