@@ -58,10 +58,15 @@ func (s *Step) columns(lo int64) []float32 {
 	if s.importance == nil {
 		return nil
 	}
-	n, _ := s.To.Shape.Elems() // New has checked it
 	row := int64(s.To.Shape.Row())
-	matrix := lo / (n * row / int64(len(s.importance)))
-	return s.importance[matrix*row : (matrix+1)*row]
+	at := lo / s.matrix() * row % int64(len(s.importance))
+	return s.importance[at : at+row]
+}
+
+// matrix is the number of elements of one matrix of a stack.
+func (s *Step) matrix() int64 {
+	shape := s.To.Shape
+	return int64(shape[len(shape)-2]) * int64(shape.Row())
 }
 
 // A Loss says how far a tensor is from its source.

@@ -121,8 +121,13 @@ func (p *Plan) prepare(dst string) (err error) {
 			return err
 		}
 	}
-	p.Recipe, err = p.Target.recipe(p.Source.Model, asked)
-	return err
+	if p.Recipe, err = p.Target.recipe(p.Source.Model, asked); err != nil {
+		return err
+	}
+	if !p.Recipe.Quantizes() && opt.Quantize.chooses() {
+		return fmt.Errorf("options that choose types for some tensors go with a quantized type, and %s is none: %w", p.Recipe.Name, tensor.ErrUnsupported)
+	}
+	return nil
 }
 
 // fill decides everything about the canonical tensors.

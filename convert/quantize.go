@@ -28,6 +28,11 @@ type Quantization struct {
 	NoFallback     bool     // a row that a type does not divide is an error
 }
 
+// chooses reports whether q says which types tensors get.
+func (q Quantization) chooses() bool {
+	return q.Pure || q.LeaveOutput || q.NoFallback || len(q.Tensors) > 0 || q.Output != "" || q.TokenEmbedding != ""
+}
+
 // Mix returns what q asks of a recipe, and fails if it asks for what does not
 // exist.
 func (q Quantization) Mix() (quantize.Mix, error) {

@@ -169,9 +169,9 @@ func TestQuantizedFilesDoNotDependOnWorkers(t *testing.T) {
 
 // Each matrix of a stack is weighed by its own columns, each row as a whole.
 func TestEveryMatrixOfAStackHasItsOwnImportance(t *testing.T) {
-	const experts, rows, columns = 3, 5, 512
-	x, weights := normal(1, experts*rows*columns), positive(2, experts*columns)
-	exps := floats(t, "blk.0.ffn_up_exps.weight", tensor.Shape{experts, rows, columns}, x)
+	const twice, experts, rows, columns = 2, 3, 5, 512 // ggml weighs a fourth dimension alike
+	x, weights := normal(1, twice*experts*rows*columns), positive(2, experts*columns)
+	exps := floats(t, "blk.0.ffn_up_exps.weight", tensor.Shape{twice, experts, rows, columns}, x)
 	path := imatrix(t, floats(t, exps.Name, tensor.Shape{experts, columns}, weights))
 	for _, d := range []tensor.DType{tensor.Q4_0, tensor.Q4K, tensor.IQ2XS} {
 		_, file := written(t, sourceOf(t, tensor.Meta{}, exps), Options{Type: "Q8_0", Quantize: Quantization{Importance: path, Tensors: []string{"exps=" + d.String()}}}, RunOptions{})
@@ -184,9 +184,9 @@ func TestEveryMatrixOfAStackHasItsOwnImportance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, each := make([]byte, n), int(n)/experts
-		for e := range experts {
-			codec.Encode(want[e*each:(e+1)*each], x[e*rows*columns:(e+1)*rows*columns], weights[e*columns:(e+1)*columns])
+		want, each := make([]byte, n), int(n)/(twice*experts)
+		for i := range twice * experts {
+			codec.Encode(want[i*each:(i+1)*each], x[i*rows*columns:(i+1)*rows*columns], weights[i%experts*columns:][:columns])
 		}
 		if !bytes.Equal(data[exps.Name], want) {
 			t.Errorf("%v: other bytes than matrix by matrix", d)
@@ -411,6 +411,7 @@ func TestPlansThatCannotSucceedAreRefused(t *testing.T) {
 		{"pattern without type", sourceOf(t, tensor.Meta{}, up), Options{Type: "Q4_K_S", Quantize: Quantization{Tensors: []string{"ffn"}}}, "want PATTERN=TYPE"},
 		{"type that does not exist", sourceOf(t, tensor.Meta{}, up), Options{Type: "Q4_K_S", Quantize: Quantization{Output: "q4_z"}}, `unknown type "q4_z"`},
 		{"type that is not written", sourceOf(t, tensor.Meta{}, up), Options{Type: "Q4_K_S", Quantize: Quantization{TokenEmbedding: "q8_1"}}, "does not write q8_1"},
+		{"a type for some tensors of f16", sourceOf(t, tensor.Meta{}, up), Options{Type: "f16", Quantize: Quantization{Output: "q8_0"}}, "f16 is none"},
 		{"metadata", sourceOf(t, badMeta, up), Options{Type: "Q4_K_S"}, "test.block_count is many"},
 	} {
 		_, err := NewPlan(context.Background(), c.src, "x.gguf", c.opt)

@@ -85,7 +85,7 @@ func (p *Plan) items() []item {
 		switch {
 		case s.importance != nil: // rows of one matrix
 			row := int64(s.To.Shape.Row())
-			within, unit = n*row/int64(len(s.importance)), max(chunkElems/row, 1)*row
+			within, unit = s.matrix(), max(chunkElems/row, 1)*row
 		case s.To.DType == s.From.DType && !p.measures(&s):
 			l, _ := s.To.DType.Layout()
 			unit = int64(chunkCopy / l.Bytes * l.Elems)

@@ -51,7 +51,7 @@ smelt quantize model.gguf mixed.gguf Q4_K_M --tensor-type 'ffn_down=q6_k' --outp
 smelt quantize model.gguf out.gguf Q4_K_M --dry-run
 smelt quantize model.gguf mine.gguf --recipe mine.yaml
 smelt quantize whisper-base.pt whisper-base-q5_0.bin Q5_0`,
-		Description: "SRC is what smelt convert takes, no 16-bit file between is needed. TYPE is one of " + oneOf(quantizingRecipes()) + ". " +
+		Description: "SRC is what smelt convert takes, no 16-bit file between is needed. TYPE is one of " + oneOf(quantizingRecipes()) + "; f32, f16 and bf16 do what smelt convert does. " +
 			"Several types are written to several files from one reading; DST then says {type} where the type goes. " +
 			"Afterwards the sizes, the types and the error are shown: the root of the mean squared difference to the source, relative to the source.",
 		Flags:        f.quantizeFlags(),
