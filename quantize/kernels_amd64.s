@@ -3054,6 +3054,8 @@ elements:
 	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
+	VPTEST    Y12, Y12
+	JZ        same0_0
 	VMULPS    Y5, Y8, Y11
 	VADDPS    Y11, Y9, Y9
 	VMULPS    Y5, Y7, Y11
@@ -3073,6 +3075,8 @@ elements:
 	VBLENDVPS Y12, Y5, Y6, Y6
 	VMOVUPS   Y6, 7936(CX)(AX*1)
 	VORPS     Y12, Y4, Y4
+
+same0_0:
 	VMOVUPS   32(CX)(AX*1), Y5
 	VMOVUPS   7968(CX)(AX*1), Y6
 	VMULPS    Y5, Y5, Y7
@@ -3094,6 +3098,8 @@ elements:
 	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
+	VPTEST    Y12, Y12
+	JZ        same0_1
 	VMULPS    Y5, Y8, Y11
 	VADDPS    Y11, Y9, Y9
 	VMULPS    Y5, Y7, Y11
@@ -3113,6 +3119,8 @@ elements:
 	VBLENDVPS Y12, Y5, Y6, Y6
 	VMOVUPS   Y6, 7968(CX)(AX*1)
 	VORPS     Y12, Y4, Y4
+
+same0_1:
 	VMOVUPS   64(CX)(AX*1), Y5
 	VMOVUPS   8000(CX)(AX*1), Y6
 	VMULPS    Y5, Y5, Y7
@@ -3134,6 +3142,8 @@ elements:
 	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
+	VPTEST    Y12, Y12
+	JZ        same1_0
 	VMULPS    Y5, Y8, Y11
 	VADDPS    Y11, Y9, Y9
 	VMULPS    Y5, Y7, Y11
@@ -3153,6 +3163,8 @@ elements:
 	VBLENDVPS Y12, Y5, Y6, Y6
 	VMOVUPS   Y6, 8000(CX)(AX*1)
 	VORPS     Y12, Y4, Y4
+
+same1_0:
 	VMOVUPS   96(CX)(AX*1), Y5
 	VMOVUPS   8032(CX)(AX*1), Y6
 	VMULPS    Y5, Y5, Y7
@@ -3174,6 +3186,8 @@ elements:
 	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
+	VPTEST    Y12, Y12
+	JZ        same1_1
 	VMULPS    Y5, Y8, Y11
 	VADDPS    Y11, Y9, Y9
 	VMULPS    Y5, Y7, Y11
@@ -3193,6 +3207,8 @@ elements:
 	VBLENDVPS Y12, Y5, Y6, Y6
 	VMOVUPS   Y6, 8032(CX)(AX*1)
 	VORPS     Y12, Y4, Y4
+
+same1_1:
 	VMOVUPS   128(CX)(AX*1), Y5
 	VMOVUPS   8064(CX)(AX*1), Y6
 	VMULPS    Y5, Y5, Y7
@@ -3214,6 +3230,8 @@ elements:
 	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
+	VPTEST    Y12, Y12
+	JZ        same2_0
 	VMULPS    Y5, Y8, Y11
 	VADDPS    Y11, Y9, Y9
 	VMULPS    Y5, Y7, Y11
@@ -3233,6 +3251,8 @@ elements:
 	VBLENDVPS Y12, Y5, Y6, Y6
 	VMOVUPS   Y6, 8064(CX)(AX*1)
 	VORPS     Y12, Y4, Y4
+
+same2_0:
 	VMOVUPS   160(CX)(AX*1), Y5
 	VMOVUPS   8096(CX)(AX*1), Y6
 	VMULPS    Y5, Y5, Y7
@@ -3254,6 +3274,8 @@ elements:
 	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
+	VPTEST    Y12, Y12
+	JZ        same2_1
 	VMULPS    Y5, Y8, Y11
 	VADDPS    Y11, Y9, Y9
 	VMULPS    Y5, Y7, Y11
@@ -3273,6 +3295,8 @@ elements:
 	VBLENDVPS Y12, Y5, Y6, Y6
 	VMOVUPS   Y6, 8096(CX)(AX*1)
 	VORPS     Y12, Y4, Y4
+
+same2_1:
 	VMOVUPS   192(CX)(AX*1), Y5
 	VMOVUPS   8128(CX)(AX*1), Y6
 	VMULPS    Y5, Y5, Y7
@@ -3294,6 +3318,8 @@ elements:
 	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
+	VPTEST    Y12, Y12
+	JZ        same3_0
 	VMULPS    Y5, Y8, Y11
 	VADDPS    Y11, Y9, Y9
 	VMULPS    Y5, Y7, Y11
@@ -3313,6 +3339,8 @@ elements:
 	VBLENDVPS Y12, Y5, Y6, Y6
 	VMOVUPS   Y6, 8128(CX)(AX*1)
 	VORPS     Y12, Y4, Y4
+
+same3_0:
 	VMOVUPS   224(CX)(AX*1), Y5
 	VMOVUPS   8160(CX)(AX*1), Y6
 	VMULPS    Y5, Y5, Y7
@@ -3334,6 +3362,8 @@ elements:
 	VSUBPS    vector24<>+0(SB), Y5, Y5
 	VCMPPS    $0x04, Y6, Y5, Y11
 	VANDPS    Y11, Y12, Y12
+	VPTEST    Y12, Y12
+	JZ        same3_1
 	VMULPS    Y5, Y8, Y11
 	VADDPS    Y11, Y9, Y9
 	VMULPS    Y5, Y7, Y11
@@ -3353,13 +3383,15 @@ elements:
 	VBLENDVPS Y12, Y5, Y6, Y6
 	VMOVUPS   Y6, 8160(CX)(AX*1)
 	VORPS     Y12, Y4, Y4
-	ADDQ      $0x00000100, AX
-	CMPQ      AX, DX
-	JLT       elements
-	VPTEST    Y4, Y4
-	JZ        settled
-	DECQ      BX
-	JNZ       round
+
+same3_1:
+	ADDQ   $0x00000100, AX
+	CMPQ   AX, DX
+	JLT    elements
+	VPTEST Y4, Y4
+	JZ     settled
+	DECQ   BX
+	JNZ    round
 
 settled:
 	VXORPS  Y4, Y4, Y4

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -159,6 +161,10 @@ func (v isa) refined() {
 			round(to, bottom, limit)
 			VSUBPS(float(magic), to, to)
 			VANDPS(v.compare(notEqual, to, l), ok, ok)
+			// Mostly no level changes, and then the next element need not wait for the sums.
+			same := fmt.Sprintf("same%d_%d", k.ahead, p)
+			VPTEST(ok, ok)
+			JZ(LabelRef(same))
 			VMULPS(to, wx, t)
 			VADDPS(t, lx, lx)
 			VMULPS(to, w, t)
@@ -176,6 +182,7 @@ func (v isa) refined() {
 			v.choose(ok, to, l)
 			VMOVUPS(l, k.row(rowsLevel, p))
 			VORPS(ok, changed, changed)
+			Label(same)
 		})
 		VPTEST(changed, changed)
 		JZ(LabelRef("settled"))
