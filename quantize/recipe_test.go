@@ -303,3 +303,40 @@ func TestRecipesAreSound(t *testing.T) {
 		}
 	}
 }
+
+func TestRolesComeBackFromTheirNames(t *testing.T) {
+	for r := RoleOutput; r <= RoleOther; r <<= 1 {
+		if got, err := ParseRole(r.String()); got != r || err != nil {
+			t.Errorf("%v comes back as %v, %v", r, got, err)
+		}
+	}
+	both := RoleValue | RoleDown
+	if got, err := ParseRole("value | down"); got != both || err != nil || both.String() != "value|down" {
+		t.Errorf("value|down is %v, %v", got, err)
+	}
+	if got, err := ParseRole(""); got != 0 || err != nil {
+		t.Errorf("no role is %v, %v", got, err)
+	}
+	if _, err := ParseRole("value|"); !errors.Is(err, tensor.ErrUnsupported) {
+		t.Errorf("an empty role in a list: %v, want ErrUnsupported", err)
+	}
+}
+
+func TestNamesTellRoleAndLayer(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		role  Role
+		layer int
+		ok    bool
+	}{
+		{"output.weight", RoleOutput, -1, false}, {"blk.0.output.weight", RoleOther, 0, true}, {"token_embd.weight", RoleTokenEmbedding, -1, false},
+		{"per_layer_token_embd.weight", RoleTokenEmbedding, -1, false}, {"blk.3.attn_qkv.weight", RoleValue, 3, true}, {"blk.3.attn_kv_b.weight", RoleValue, 3, true},
+		{"blk.12.ffn_gate_up_exps.weight", RoleGate, 12, true}, {"blk.12.ffn_down_shexp.weight", RoleDown, 12, true}, {"blk.1.attn_k_b.weight", RoleOther, 1, true},
+		{"blk.-1.attn_k.weight", RoleKey, -1, false}, {"blk.99999999999999999999.attn_q.weight", RoleQuery, -1, false}, {"blk.7", RoleOther, -1, false},
+	} {
+		layer, ok := layerOf(c.name)
+		if role := roleOf(c.name); role != c.role || layer != c.layer || ok != c.ok {
+			t.Errorf("%s: %v, layer %d, %v; want %v, %d, %v", c.name, role, layer, ok, c.role, c.layer, c.ok)
+		}
+	}
+}
