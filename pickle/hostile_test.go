@@ -51,7 +51,7 @@ func TestScanOfHostileFiles(t *testing.T) {
 				scanFolder(t, c)
 				return
 			}
-			b := c.Make()
+			b := contents(t, c)
 			var rep *Report
 			within(t, c, "scan", len(b), func() {
 				rep = ScanReader(context.Background(), bytes.NewReader(b), int64(len(b)), c.Name, ScanOptions{})
@@ -59,6 +59,15 @@ func TestScanOfHostileFiles(t *testing.T) {
 			checkReport(t, c, *rep)
 		})
 	}
+}
+
+// contents makes a case, unless that would take minutes.
+func contents(t *testing.T, c hostile.Case) []byte {
+	t.Helper()
+	if c.Heavy && raceEnabled {
+		t.Skip("too slow with the race detector")
+	}
+	return c.Make()
 }
 
 func scanFolder(t *testing.T, c hostile.Case) {
@@ -104,7 +113,7 @@ func TestReadOfHostileFiles(t *testing.T) {
 			if c.Folder != nil {
 				m, err = ReadDistributed(memFiles(c.Folder()), c.Name, Options{})
 			} else {
-				b := c.Make()
+				b := contents(t, c)
 				within(t, c, "read", len(b), func() {
 					m, err = Read(bytes.NewReader(b), int64(len(b)), c.Name, Options{})
 				})

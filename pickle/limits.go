@@ -17,7 +17,7 @@ type Limits struct {
 	Long       int   // bytes of one integer; 255, which is also the largest value that counts
 	Memory     int64 // bytes that building the value may take; 40 MiB, the size of the file, and 16 bytes for each of the pickle
 	Work       int64 // bytes that are copied or hashed because a value is used again; 1 GiB
-	Nested     int   // pickles inside byte strings of a pickle, all together; 64 Ki, because a plainly pickled tensor is one
+	Nested     int   // pickles inside byte strings of a pickle, all together; 16 Ki, because a plainly pickled tensor is one
 	NestDepth  int   // how deep such pickles are nested; 2
 
 	Depth     int   // depth to which values are searched for tensors; 200
@@ -58,7 +58,7 @@ func (l Limits) withDefaults() Limits {
 	l.Long = min(or(l.Long, 255), 255)
 	l.Globals = or(l.Globals, 16<<10)
 	l.Work = or(l.Work, 1<<30)
-	l.Nested = or(l.Nested, 64<<10)
+	l.Nested = or(l.Nested, 16<<10)
 	l.NestDepth = or(l.NestDepth, 2)
 	l.Depth = or(l.Depth, 200)
 	l.Tensors = or(l.Tensors, 1<<20)

@@ -58,7 +58,7 @@ var shapes = []struct{ name, head, again, tail string }{
 	{"globals by strings", "](", "U\x01aU\x01b\x93", "e."},
 }
 
-// densest repeats a shape as often as the audit allows, in steps of a percent.
+// densest repeats a shape as often as the audit allows, to an eighth.
 func densest(head, again, tail string) []byte {
 	make := func(n int) []byte { return []byte("\x80\x04" + head + strings.Repeat(again, n) + tail) }
 	if head == "" {
@@ -70,8 +70,8 @@ func densest(head, again, tail string) []byte {
 	for audit(make(2*n), Limits{}).Err == nil && n < 4<<20 {
 		n *= 2
 	}
-	step := max(1, n/50)
-	more := sort.Search(50, func(i int) bool { return audit(make(n+step*(i+1)), Limits{}).Err != nil })
+	step := n / 8
+	more := sort.Search(8, func(i int) bool { return audit(make(n+step*(i+1)), Limits{}).Err != nil })
 	return make(n + step*more)
 }
 

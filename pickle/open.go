@@ -325,8 +325,7 @@ func noStorages(id storageID) (any, error) {
 // nested reads a whole file that is a bytes object of a pickle
 // (torch.storage._load_from_bytes) and returns its value.
 func (r *reader) nested(b []byte) (any, error) {
-	const maxDepth, maxFiles = 2, 1 << 16
-	if r.depth >= maxDepth || r.inside >= maxFiles {
+	if r.depth >= r.lim.NestDepth || r.inside >= r.lim.Nested {
 		return nil, fmt.Errorf("files inside files, %d deep and %d in all: %w", r.depth, r.inside, tensor.ErrTooLarge)
 	}
 	read := containerReader(Sniff(b[:min(len(b), SniffBytes)]))

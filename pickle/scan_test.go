@@ -230,3 +230,65 @@ func TestScanOfCheckpointsThatPyTorchWrote(t *testing.T) {
 		}
 	}
 }
+
+// sparse keeps what is written but for pages of zeros.
+type sparse struct {
+	pages map[int64][]byte
+	size  int64
+	rest  []byte
+}
+
+const sparsePage = 64 << 10
+
+func (s *sparse) Write(b []byte) (int, error) {
+	n := len(b)
+	s.size += int64(n)
+	s.rest = append(s.rest, b...)
+	for len(s.rest) >= sparsePage {
+		s.keep(s.size-int64(len(s.rest)), s.rest[:sparsePage])
+		s.rest = s.rest[sparsePage:]
+	}
+	return n, nil
+}
+
+func (s *sparse) keep(off int64, page []byte) {
+	if !isZeros(page) {
+		s.pages[off/sparsePage] = bytes.Clone(page)
+	}
+}
+
+func (s *sparse) ReadAt(b []byte, off int64) (int, error) {
+	for i := range b {
+		b[i] = 0
+		if page := s.pages[(off+int64(i))/sparsePage]; page != nil && (off+int64(i))%sparsePage < int64(len(page)) {
+			b[i] = page[(off+int64(i))%sparsePage]
+		}
+	}
+	return len(b), nil
+}
+
+func TestScanOfALargeArchiveIsComplete(t *testing.T) {
+	s := &sparse{pages: map[int64][]byte{}}
+	w := zip.NewWriter(s)
+	for _, m := range []struct {
+		name string
+		text []byte
+		n    int
+	}{{"m/data.pkl", []byte(goodPickle), 1}, {"m/data/0", make([]byte, 1<<20), 300}, {"m/data/1", []byte(evilPickle), 1}} {
+		f, err := w.CreateHeader(&zip.FileHeader{Name: m.name, Method: zip.Store})
+		for i := 0; i < m.n && err == nil; i++ {
+			_, err = f.Write(m.text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.keep(s.size-int64(len(s.rest)), s.rest)
+	rep := ScanReader(context.Background(), s, s.size, "m.pt", ScanOptions{})
+	if rep.Verdict != VerdictDangerous || len(rep.Errors) > 0 || rep.Globals[0].Member != "m/data/1" {
+		t.Errorf("%s, globals %v, errors %q; want os.system in the member behind 300 MB", rep.Verdict, rep.Globals, rep.Errors)
+	}
+}

@@ -32,7 +32,9 @@ func (r *reader) run(member string, base int64, b []byte, a *Audit, storage func
 	if a.Err != nil {
 		return nil, r.located(member, base, a.Err)
 	}
-	r.room += roomPerByte * a.Size
+	if r.depth == 0 { // a file in a pickle's bytes is a part of that pickle
+		r.room += roomPerByte * a.Size
+	}
 	m := &machine{r: r, member: member, storage: storage, nested: r.nested, classes: make(map[string]any)}
 	b = b[:a.Size]
 	v, at, err := m.run(&speller{b: b})

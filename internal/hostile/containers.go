@@ -24,7 +24,7 @@ func containers() []Case {
 		}
 	}
 	named := func(name string) func() []byte { return more(entry{name: name, data: []byte("x")}) }
-	big := bytes.Repeat([]byte{0}, 64<<20)
+	big := func() []byte { return make([]byte, 64<<20) }
 	return []Case{
 		{Name: "empty.pt", What: "an empty file: one reader loops for ever", Make: text(""), Scan: "unreadable", Read: Refused},
 		{Name: "one_byte.pt", What: "a file of one byte", Make: text("P"), Scan: "unreadable", Read: Refused},
@@ -169,16 +169,17 @@ func containers() []Case {
 		{Name: "legacy_and_zip.pt", What: "a legacy file with a zip archive behind it: two readers, two models", Make: func() []byte { return append(ordinary().bytes(), torch(evil)...) }, Scan: "dangerous", Read: Refused},
 		{Name: "pickle_and_zip.pkl", What: "a pickle with a zip archive behind it", Make: func() []byte { return append([]byte(state(num(1))), torch(evil)...) }, Scan: "dangerous", Read: Refused},
 		{Name: "tar_and_zip.pth", What: "a tar with a zip archive behind it", Make: func() []byte { return append(tarCheckpoint(proto(2)+dict(str("w"), tensorRef)+"."), torch(evil)...) }, Scan: "dangerous", Read: Refused},
+		{Name: "safetensors_and_zip.safetensors", What: "a safetensors file with a zip archive behind it", Make: func() []byte { return append([]byte(le64(8)+"{}      "), torch(evil)...) }, Scan: "dangerous", Read: Refused},
 		{Name: "two_zips.pt", What: "two archives back to back: readers see the last", Make: func() []byte { return append(torch(evil), good.bytes()...) }, Scan: "dangerous", Read: Refused},
 		{Name: "big_endian_byteorder.pt", What: "a big-endian file: the same numbers in the other order", Make: func() []byte {
 			return checkpoint(state(whole), storage("0", swapped(fourBytes)), entry{name: "archive/byteorder", data: []byte("big")}, version).bytes()
 		}, Scan: "safe", Read: Right, Tensors: ordinaryTensor},
 		{Name: "unknown_byteorder.pt", What: "a byte order that does not exist", Make: more(entry{name: "archive/byteorder", data: []byte("middle")}), Scan: "safe", Read: Refused},
-		{Name: "bomb_pickle.pt", What: "64 MB of pickle in 64 KB", Make: func() []byte {
-			return checkpointOf(entry{name: "archive/data.pkl", data: big, deflate: true}).bytes()
+		{Name: "bomb_pickle.pt", Heavy: true, What: "64 MB of pickle in 64 KB", Make: func() []byte {
+			return checkpointOf(entry{name: "archive/data.pkl", data: big(), deflate: true}).bytes()
 		}, Scan: "unreadable", Read: Refused},
-		{Name: "bomb_storage.pt", What: "64 MB of storage in 64 KB", Make: func() []byte {
-			return checkpoint(state(rebuild(stored{"FloatStorage", "0", 16 << 20}.String(), num(0), ints(16<<20), ints(1))), entry{name: "archive/data/0", data: big, deflate: true}, version).bytes()
+		{Name: "bomb_storage.pt", Heavy: true, What: "64 MB of storage in 64 KB", Make: func() []byte {
+			return checkpoint(state(rebuild(stored{"FloatStorage", "0", 16 << 20}.String(), num(0), ints(16<<20), ints(1))), entry{name: "archive/data/0", data: big(), deflate: true}, version).bytes()
 		}, Scan: "unreadable", Read: Refused},
 		{Name: "tar_truncated.pth", What: "a tar that ends in a member", Make: func() []byte { b := tarCheckpoint(state(num(1))); return b[:len(b)/2] }, Scan: "unreadable", Read: Refused},
 		{Name: "tar_other.tar", What: "a tar of something else", Make: func() []byte { return tarOf(map[string]string{"readme.txt": "hello"}) }, Scan: "safe", Read: Refused},

@@ -17,6 +17,7 @@ type Case struct {
 	// Make returns the contents. Exactly one of Make and Folder is set.
 	Make   func() []byte
 	Folder func() map[string][]byte
+	Heavy  bool   // takes megabytes and a noticeable time to make or to read
 	Scan   string // the verdict that a scan has to reach
 	Read   string // Refused, Danger or Right
 	// Tensors are the elements that a reader has to find if Read is Right. A
@@ -33,5 +34,9 @@ const (
 
 // All returns every case, sorted by name within each kind of attack.
 func All() []Case {
-	return slices.Concat(imports(), nested(), broken(), containers(), tensors(), resources())
+	heavy := resources()
+	for i := range heavy {
+		heavy[i].Heavy = true
+	}
+	return slices.Concat(imports(), nested(), broken(), containers(), tensors(), heavy)
 }

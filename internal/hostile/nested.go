@@ -35,7 +35,7 @@ func nested() []Case {
 		{Name: "nested_too_deep.pt", What: "pickles nested five deep", Make: pt(beside(load(deep))), Scan: "unreadable", Read: Refused},
 		{Name: "nested_truncated.pt", What: "the pickle inside is cut off", Make: pt(beside(load(evil[:len(evil)-20]))), Scan: "unreadable", Read: Refused},
 		{Name: "nested_ordinary.pt", What: "a nested legacy file of the ordinary tensor", Make: pt(proto(2) + dict(str("w"), load(string(ordinary().bytes()))) + "."), Scan: "safe", Read: Right, Tensors: nil},
-		{Name: "nested_many.pkl", What: "the same byte string loaded 100,000 times", Make: func() []byte {
+		{Name: "nested_many.pkl", Heavy: true, What: "the same byte string loaded 100,000 times", Make: func() []byte {
 			return repeat(proto(2)+data(string(ordinary().bytes()))+"q\x000]", global("torch.storage", "_load_from_bytes")+"h\x00\x85Ra", 100_000, ".")
 		}, Scan: "safe", Read: Refused},
 		{Name: "second_pickle.pkl", What: "a harmful pickle behind a harmless one", Make: text(proto(2) + num(1) + "." + evil), Scan: "dangerous", Read: Refused},

@@ -129,6 +129,7 @@ func tensors() []Case {
 		{Name: "dcp_missing_chunk", What: "a distributed checkpoint without half of a tensor", Folder: func() map[string][]byte { return distributed("__0_0.distcp", 0, 0, 8) }, Scan: "safe", Read: Refused},
 		{Name: "dcp_past_end", What: "a distributed checkpoint whose chunk lies past its file", Folder: func() map[string][]byte { return distributed("__0_0.distcp", 1<<40, 0, 4) }, Scan: "safe", Read: Refused},
 		{Name: "dcp_chunk_outside", What: "a chunk that lies outside its tensor", Folder: func() map[string][]byte { return distributed("__0_0.distcp", 0, 2, 4) }, Scan: "safe", Read: Refused},
+		{Name: "dcp_overlap", What: "two chunks over the same elements", Folder: func() map[string][]byte { return distributed("__0_0.distcp", 0, 0, 6, 2) }, Scan: "safe", Read: Refused},
 		{Name: "dcp_ordinary", What: "nothing: the ordinary tensor as a distributed checkpoint", Folder: func() map[string][]byte { return distributed("__0_0.distcp", 0, 0, 4) }, Scan: "safe", Read: Right, Tensors: ordinaryTensor},
 	}
 }
@@ -143,19 +144,24 @@ func ones(n int) []int64 {
 
 // distributed is a folder of torch.distributed.checkpoint with the tensor "w" of
 // size elements, of which one chunk of four elements at offset is stored, at a
-// byte of a file (torch/distributed/checkpoint/metadata.py).
-func distributed(file string, at, offset, size int64) map[string][]byte {
+// byte of a file, and the same again at each offset of more
+// (torch/distributed/checkpoint/metadata.py).
+func distributed(file string, at, offset, size int64, more ...int64) map[string][]byte {
 	const length = 4
 	object := func(class string, fields ...string) string {
 		return global("torch.distributed.checkpoint."+class[:strings.LastIndexByte(class, '.')], class[strings.LastIndexByte(class, '.')+1:]) + ")\x81" + dict(fields...) + "b"
 	}
 	torchSize := func(n int64) string { return reduce(global("torch", "Size"), ints(n)) }
-	chunk := object("metadata.ChunkStorageMetadata", str("offsets"), torchSize(offset), str("sizes"), torchSize(length))
 	properties := object("metadata.TensorProperties", str("dtype"), global("torch", "float32"), str("layout"), global("torch", "strided"), str("requires_grad"), "\x89", str("memory_format"), "N", str("pin_memory"), "\x89")
-	meta := object("metadata.TensorStorageMetadata", str("properties"), properties, str("size"), torchSize(size), str("chunks"), list(chunk))
-	index := object("metadata.MetadataIndex", str("fqn"), str("w"), str("offset"), torchSize(offset), str("index"), num(0))
 	member := checkpoint(proto(2)+whole+".", storage("0", fourBytes), version).bytes()
-	info := object("filesystem._StorageInfo", str("relative_path"), str(file), str("offset"), num(at), str("length"), num(int64(len(member))))
-	top := object("metadata.Metadata", str("state_dict_metadata"), dict(str("w"), meta), str("planner_data"), "N", str("storage_data"), dict(index, info))
+	var chunks, stored []string
+	for _, offset := range append([]int64{offset}, more...) {
+		chunks = append(chunks, object("metadata.ChunkStorageMetadata", str("offsets"), torchSize(offset), str("sizes"), torchSize(4)))
+		stored = append(stored,
+			object("metadata.MetadataIndex", str("fqn"), str("w"), str("offset"), torchSize(offset), str("index"), num(0)),
+			object("filesystem._StorageInfo", str("relative_path"), str(file), str("offset"), num(at), str("length"), num(int64(len(member)))))
+	}
+	meta := object("metadata.TensorStorageMetadata", str("properties"), properties, str("size"), torchSize(size), str("chunks"), list(chunks...))
+	top := object("metadata.Metadata", str("state_dict_metadata"), dict(str("w"), meta), str("planner_data"), "N", str("storage_data"), dict(stored...))
 	return map[string][]byte{".metadata": []byte(proto(2) + top + "."), "__0_0.distcp": member}
 }
