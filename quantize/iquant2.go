@@ -10,32 +10,36 @@ import (
 
 // iq2_xxs: groups of 32; d, for each group four numbers of points, then 4·7 signs
 // and s. (ggml-quants.c@d99724f2, quantize_row_iq2_xxs_impl)
-var iq2_xxs = blockType{
-	reach:           maxHalf * 15.5 / 4 * 43,
-	halves:          []int{0},
-	needsImportance: true,
-	decode: func(x []float32, b []byte) {
-		d, values := halfAt(b), valuesIQ2XXS()
-		for j := range 8 {
-			b := b[2+8*j : 10+8*j]
-			tail := binary.LittleEndian.Uint32(b[4:])
-			for k, n := range b[:4] {
-				decodePoint(x[32*j+8*k:][:8], values[8*int(n):], withParity(uint8(tail>>(7*k)&127)), quarterScale(d, uint8(tail>>28)))
+var iq2_xxs = typeOfIQ2XXS(latticeGo)
+
+func typeOfIQ2XXS(by latticePath) blockType {
+	return blockType{
+		reach:           maxHalf * 15.5 / 4 * 43,
+		halves:          []int{0},
+		needsImportance: true,
+		decode: func(x []float32, b []byte) {
+			d, values := halfAt(b), valuesIQ2XXS()
+			for j := range 8 {
+				b := b[2+8*j : 10+8*j]
+				tail := binary.LittleEndian.Uint32(b[4:])
+				for k, n := range b[:4] {
+					decodePoint(x[32*j+8*k:][:8], values[8*int(n):], withParity(uint8(tail>>(7*k)&127)), quarterScale(d, uint8(tail>>28)))
+				}
 			}
-		}
-	},
-	encode: func(b []byte, x []float32) { encodeIQ2XXS(b, x, equal[:]) },
-	weighted: func(b []byte, x, importance []float32) {
-		encodeIQ2XXS(b, x, importance)
-	},
+		},
+		encode: func(b []byte, x []float32) { encodeIQ2XXS(b, x, equal[:], by) },
+		weighted: func(b []byte, x, importance []float32) {
+			encodeIQ2XXS(b, x, importance, by)
+		},
+	}
 }
 
 func quarterScale(d float32, s uint8) float32 {
 	return float32(float32(d*(0.5+float32(s))) * 0.25)
 }
 
-func encodeIQ2XXS(b []byte, x, importance []float32) {
-	search := latticeSearch{lattice: latticeIQ2XXS, negligible: tiny, steps: 6, step: 0.1, levels: 4, evenSigns: true, refit: refitAlways}
+func encodeIQ2XXS(b []byte, x, importance []float32, by latticePath) {
+	search := latticeSearch{by: by, lattice: latticeIQ2XXS, negligible: tiny, steps: 6, step: 0.1, levels: 4, evenSigns: true, refit: refitAlways}
 	var w [superBlock]float32
 	importanceWeights(w[:], x, importance, float32(sumSquares(x)/superBlock))
 	var d [8]float32
@@ -64,26 +68,30 @@ func encodeIQ2XXS(b []byte, x, importance []float32) {
 
 // iq2_xs: groups of 16; d, 32 times 9 bits of number and 7 signs, 8 bytes of
 // scales. (ggml-quants.c@d99724f2, quantize_row_iq2_xs_impl)
-var iq2_xs = blockType{
-	reach:           maxHalf * 15.5 / 4 * 43,
-	halves:          []int{0},
-	needsImportance: true,
-	decode: func(x []float32, b []byte) {
-		d, values := halfAt(b), valuesIQ2XS()
-		for j := range 32 {
-			q := binary.LittleEndian.Uint16(b[2+2*j:])
-			s := b[66+j/4] >> (j / 2 % 2 * 4) & 15
-			decodePoint(x[8*j:][:8], values[8*int(q&511):], withParity(uint8(q>>9)), quarterScale(d, s))
-		}
-	},
-	encode: func(b []byte, x []float32) { encodeIQ2XS(b, x, equal[:]) },
-	weighted: func(b []byte, x, importance []float32) {
-		encodeIQ2XS(b, x, importance)
-	},
+var iq2_xs = typeOfIQ2XS(latticeGo)
+
+func typeOfIQ2XS(by latticePath) blockType {
+	return blockType{
+		reach:           maxHalf * 15.5 / 4 * 43,
+		halves:          []int{0},
+		needsImportance: true,
+		decode: func(x []float32, b []byte) {
+			d, values := halfAt(b), valuesIQ2XS()
+			for j := range 32 {
+				q := binary.LittleEndian.Uint16(b[2+2*j:])
+				s := b[66+j/4] >> (j / 2 % 2 * 4) & 15
+				decodePoint(x[8*j:][:8], values[8*int(q&511):], withParity(uint8(q>>9)), quarterScale(d, s))
+			}
+		},
+		encode: func(b []byte, x []float32) { encodeIQ2XS(b, x, equal[:], by) },
+		weighted: func(b []byte, x, importance []float32) {
+			encodeIQ2XS(b, x, importance, by)
+		},
+	}
 }
 
-func encodeIQ2XS(b []byte, x, importance []float32) {
-	search := latticeSearch{lattice: latticeIQ2XS, negligible: tiny, steps: 9, step: 0.1, evenSigns: true}
+func encodeIQ2XS(b []byte, x, importance []float32, by latticePath) {
+	search := latticeSearch{by: by, lattice: latticeIQ2XS, negligible: tiny, steps: 9, step: 0.1, evenSigns: true}
 	var w [superBlock]float32
 	importanceWeights(w[:], x, importance, float32(sumSquares(x)/superBlock))
 	var d [16]float32
@@ -112,34 +120,38 @@ func encodeIQ2XS(b []byte, x, importance []float32) {
 // iq2_s: groups of 16; d, 32 bytes of the lower eight bits of the numbers, 32 of
 // signs, 8 of the upper two bits, 8 of scales. d is stored 1.25 % smaller.
 // (ggml-quants.c@d99724f2, quantize_row_iq2_s_impl)
-var iq2_s = blockType{
-	reach:  maxHalf * 15.5 / 4 * 43,
-	halves: []int{0},
-	decode: func(x []float32, b []byte) {
-		d, values := halfAt(b), valuesIQ2S()
-		for j := range 32 {
-			n := int(b[2+j]) | int(b[66+j/4])>>(j%4*2)&3<<8
-			s := b[74+j/4] >> (j / 2 % 2 * 4) & 15
-			decodePoint(x[8*j:][:8], values[8*n:], b[34+j], quarterScale(d, s))
-		}
-	},
-	encode: func(b []byte, x []float32) {
-		s := float32(0.25 * (2 * sumSquares(x) / superBlock))
-		var w [superBlock]float32
-		for i, v := range x {
-			w[i] = s + float32(v*v)
-		}
-		encodeIQ2S(b, x, w[:])
-	},
-	weighted: func(b []byte, x, importance []float32) {
-		var w [superBlock]float32
-		importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
-		encodeIQ2S(b, x, w[:])
-	},
+var iq2_s = typeOfIQ2S(latticeGo)
+
+func typeOfIQ2S(by latticePath) blockType {
+	return blockType{
+		reach:  maxHalf * 15.5 / 4 * 43,
+		halves: []int{0},
+		decode: func(x []float32, b []byte) {
+			d, values := halfAt(b), valuesIQ2S()
+			for j := range 32 {
+				n := int(b[2+j]) | int(b[66+j/4])>>(j%4*2)&3<<8
+				s := b[74+j/4] >> (j / 2 % 2 * 4) & 15
+				decodePoint(x[8*j:][:8], values[8*n:], b[34+j], quarterScale(d, s))
+			}
+		},
+		encode: func(b []byte, x []float32) {
+			s := float32(0.25 * (2 * sumSquares(x) / superBlock))
+			var w [superBlock]float32
+			for i, v := range x {
+				w[i] = s + float32(v*v)
+			}
+			encodeIQ2S(b, x, w[:], by)
+		},
+		weighted: func(b []byte, x, importance []float32) {
+			var w [superBlock]float32
+			importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
+			encodeIQ2S(b, x, w[:], by)
+		},
+	}
 }
 
-func encodeIQ2S(b []byte, x, w []float32) {
-	search := latticeSearch{lattice: latticeIQ2S, negligible: 1e-8, steps: 9, step: 0.1}
+func encodeIQ2S(b []byte, x, w []float32, by latticePath) {
+	search := latticeSearch{by: by, lattice: latticeIQ2S, negligible: 1e-8, steps: 9, step: 0.1}
 	var d [16]float32
 	var s [16]uint8
 	var most float32

@@ -11,34 +11,38 @@ import (
 // iq3_xxs: x ≈ ±d·(s+½)/2·v with the values below; d, 64 numbers of points, for
 // each group 4·7 signs and s. d is stored 1.25 % larger.
 // (ggml-quants.c@d99724f2, quantize_row_iq3_xxs_impl)
-var iq3_xxs = blockType{
-	reach:  maxHalf * 15.5 / 2 * 62,
-	halves: []int{0},
-	decode: func(x []float32, b []byte) {
-		d, values := halfAt(b), valuesIQ3XXS()
-		for j := range 8 {
-			tail := binary.LittleEndian.Uint32(b[66+4*j:])
-			db := float32(float32(d*(0.5+float32(tail>>28))) * 0.5)
-			for k, n := range b[2+8*j : 10+8*j] {
-				signs := withParity(uint8(tail>>(k/2*7)&127)) >> (k % 2 * 4)
-				decodePoint(x[32*j+4*k:][:4], values[4*int(n):], signs, db)
+var iq3_xxs = typeOfIQ3XXS(latticeGo)
+
+func typeOfIQ3XXS(by latticePath) blockType {
+	return blockType{
+		reach:  maxHalf * 15.5 / 2 * 62,
+		halves: []int{0},
+		decode: func(x []float32, b []byte) {
+			d, values := halfAt(b), valuesIQ3XXS()
+			for j := range 8 {
+				tail := binary.LittleEndian.Uint32(b[66+4*j:])
+				db := float32(float32(d*(0.5+float32(tail>>28))) * 0.5)
+				for k, n := range b[2+8*j : 10+8*j] {
+					signs := withParity(uint8(tail>>(k/2*7)&127)) >> (k % 2 * 4)
+					decodePoint(x[32*j+4*k:][:4], values[4*int(n):], signs, db)
+				}
 			}
-		}
-	},
-	encode: func(b []byte, x []float32) {
-		var w [superBlock]float32
-		squares(w[:], x)
-		encodeIQ3XXS(b, x, w[:])
-	},
-	weighted: func(b []byte, x, importance []float32) {
-		var w [superBlock]float32
-		importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
-		encodeIQ3XXS(b, x, w[:])
-	},
+		},
+		encode: func(b []byte, x []float32) {
+			var w [superBlock]float32
+			squares(w[:], x)
+			encodeIQ3XXS(b, x, w[:], by)
+		},
+		weighted: func(b []byte, x, importance []float32) {
+			var w [superBlock]float32
+			importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
+			encodeIQ3XXS(b, x, w[:], by)
+		},
+	}
 }
 
-func encodeIQ3XXS(b []byte, x, w []float32) {
-	search := latticeSearch{lattice: latticeIQ3XXS, negligible: 1e-8, steps: 15, step: 0.2, evenSigns: true}
+func encodeIQ3XXS(b []byte, x, w []float32, by latticePath) {
+	search := latticeSearch{by: by, lattice: latticeIQ3XXS, negligible: 1e-8, steps: 15, step: 0.2, evenSigns: true}
 	var d [8]float32
 	var s [8]uint8
 	var most float32
@@ -72,31 +76,35 @@ func sevenBits(signs *[4]uint8) uint32 {
 // Numbers and signs of a group of zeros are left out, not stored as zeros: those
 // of later groups move up, and decoding gives them to the wrong groups. That is
 // how ggml writes such blocks. (ggml-quants.c@d99724f2, quantize_row_iq3_s_impl)
-var iq3_s = blockType{
-	reach:  maxHalf * 31 * 15,
-	halves: []int{0},
-	decode: func(x []float32, b []byte) {
-		d, values := halfAt(b), valuesIQ3S()
-		for j := range 64 {
-			s := b[106+j/16] >> (j / 8 % 2 * 4) & 15
-			n := int(b[2+j]) | int(b[66+j/8])>>(j%8)&1<<8
-			decodePoint(x[4*j:][:4], values[4*n:], b[74+j/2]>>(j%2*4), float32(d*float32(1+2*int32(s))))
-		}
-	},
-	encode: func(b []byte, x []float32) {
-		var w [superBlock]float32
-		squares(w[:], x)
-		encodeIQ3S(b, x, w[:])
-	},
-	weighted: func(b []byte, x, importance []float32) {
-		var w [superBlock]float32
-		importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
-		encodeIQ3S(b, x, w[:])
-	},
+var iq3_s = typeOfIQ3S(latticeGo)
+
+func typeOfIQ3S(by latticePath) blockType {
+	return blockType{
+		reach:  maxHalf * 31 * 15,
+		halves: []int{0},
+		decode: func(x []float32, b []byte) {
+			d, values := halfAt(b), valuesIQ3S()
+			for j := range 64 {
+				s := b[106+j/16] >> (j / 8 % 2 * 4) & 15
+				n := int(b[2+j]) | int(b[66+j/8])>>(j%8)&1<<8
+				decodePoint(x[4*j:][:4], values[4*n:], b[74+j/2]>>(j%2*4), float32(d*float32(1+2*int32(s))))
+			}
+		},
+		encode: func(b []byte, x []float32) {
+			var w [superBlock]float32
+			squares(w[:], x)
+			encodeIQ3S(b, x, w[:], by)
+		},
+		weighted: func(b []byte, x, importance []float32) {
+			var w [superBlock]float32
+			importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
+			encodeIQ3S(b, x, w[:], by)
+		},
+	}
 }
 
-func encodeIQ3S(b []byte, x, w []float32) {
-	search := latticeSearch{lattice: latticeIQ3S, negligible: 0x1p-149, steps: 9, step: 0.2, refit: refitIfOff}
+func encodeIQ3S(b []byte, x, w []float32, by latticePath) {
+	search := latticeSearch{by: by, lattice: latticeIQ3S, negligible: 0x1p-149, steps: 9, step: 0.2, refit: refitIfOff}
 	var d [8]float32
 	var s [8]uint8
 	var most float32

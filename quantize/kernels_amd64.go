@@ -168,3 +168,13 @@ func roundAwayAVX2(q *[256]uint8, x []float32, by *[16]float32, plus uint32)
 //
 //go:noescape
 func e2m1CodesAVX2(q *[256]uint8, x []float32, by *[16]float32)
+
+// latticeRound4AVX2 is lattice.round; near has room for seven more after the last list.
+//
+//go:noescape
+func latticeRound4AVX2(points []uint16, which uint8, x []float32, w []float32, inv float32, d float32, number []int32, start []uint32, near []uint16, values []float32) (off uint8)
+
+// latticeRound8AVX2 is lattice.round; near has room for seven more after the last list.
+//
+//go:noescape
+func latticeRound8AVX2(points []uint16, which uint8, x []float32, w []float32, inv float32, d float32, number []int32, start []uint32, near []uint16, values []float32) (off uint8)

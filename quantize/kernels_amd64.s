@@ -4877,3 +4877,421 @@ DATA vector45<>+20(SB)/4, $0x00000008
 DATA vector45<>+24(SB)/4, $0x00000008
 DATA vector45<>+28(SB)/4, $0x00000008
 GLOBL vector45<>(SB), RODATA|NOPTR, $32
+
+// func latticeRound4AVX2(points []uint16, which uint8, x []float32, w []float32, inv float32, d float32, number []int32, start []uint32, near []uint16, values []float32) (off uint8)
+// Requires: AVX, AVX2
+TEXT ·latticeRound4AVX2(SB), NOSPLIT, $128-185
+	MOVQ points_base+0(FP), AX
+	MOVQ points_len+8(FP), CX
+	MOVQ x_base+32(FP), DX
+	MOVQ w_base+56(FP), BX
+	MOVQ values_base+160(FP), SI
+	XORL DI, DI
+	MOVL $0x00000001, R8
+
+point:
+	MOVB           which+24(FP), R9
+	MOVBLZX        R9, R9
+	TESTL          R8, R9
+	JZ             next
+	VBROADCASTF128 (DX), Y0
+	VBROADCASTSS   inv+80(FP), Y1
+	VMULPS         Y0, Y1, Y0
+	VSUBPS         vector8<>+0(SB), Y0, Y0
+	VMULPS         vector21<>+0(SB), Y0, Y0
+	VADDPS         vector24<>+0(SB), Y0, Y0
+	VPAND          vector25<>+0(SB), Y0, Y0
+	VPOR           vector26<>+0(SB), Y0, Y0
+	VPMAXSD        vector24<>+0(SB), Y0, Y0
+	VPMINSD        vector46<>+0(SB), Y0, Y0
+	VPSUBD         vector24<>+0(SB), Y0, Y0
+	VPMULLD        vector47<>+0(SB), Y0, Y0
+	VPERMQ         $0x4e, Y0, Y1
+	VPADDD         Y0, Y1, Y0
+	VPSHUFD        $0x4e, Y0, Y1
+	VPADDD         Y0, Y1, Y0
+	VPSHUFD        $0xb1, Y0, Y1
+	VPADDD         Y0, Y1, Y0
+	VMOVD          X0, R9
+	MOVQ           number_base+88(FP), R10
+	MOVLQSX        (R10)(R9*4), R10
+	TESTQ          R10, R10
+	JGE            on
+	ORL            R8, DI
+	MOVQ           start_base+112(FP), R10
+	MOVL           (R10)(R9*4), R11
+	MOVL           4(R10)(R9*4), R9
+	MOVQ           near_base+136(FP), R10
+	LEAQ           (R10)(R11*2), R10
+	SUBQ           R11, R9
+	VBROADCASTF128 (DX), Y0
+	VBROADCASTF128 (BX), Y1
+	VBROADCASTSS   d+84(FP), Y6
+	VMOVUPS        vector48<>+0(SB), Y7
+	VMOVUPS        Y7, (SP)
+	VXORPS         Y7, Y7, Y7
+	VMOVUPS        Y7, 32(SP)
+	VMOVUPS        vector49<>+0(SB), Y7
+	VMOVUPS        Y7, 64(SP)
+	VMOVD          R9, X7
+	VPBROADCASTD   X7, Y7
+	VMOVUPS        Y7, 96(SP)
+	MOVQ           R10, R11
+
+near:
+	VXORPS      Y7, Y7, Y7
+	MOVWLZX     (R11), R12
+	SHLQ        $0x04, R12
+	VMOVUPS     (SI)(R12*1), X2
+	MOVWLZX     8(R11), R12
+	SHLQ        $0x04, R12
+	VINSERTF128 $0x01, (SI)(R12*1), Y2, Y2
+	VMULPS      Y2, Y6, Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y8
+	VMULPS      Y8, Y2, Y2
+	MOVWLZX     2(R11), R12
+	SHLQ        $0x04, R12
+	VMOVUPS     (SI)(R12*1), X3
+	MOVWLZX     10(R11), R12
+	SHLQ        $0x04, R12
+	VINSERTF128 $0x01, (SI)(R12*1), Y3, Y3
+	VMULPS      Y3, Y6, Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y8
+	VMULPS      Y8, Y3, Y3
+	MOVWLZX     4(R11), R12
+	SHLQ        $0x04, R12
+	VMOVUPS     (SI)(R12*1), X4
+	MOVWLZX     12(R11), R12
+	SHLQ        $0x04, R12
+	VINSERTF128 $0x01, (SI)(R12*1), Y4, Y4
+	VMULPS      Y4, Y6, Y4
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y8
+	VMULPS      Y8, Y4, Y4
+	MOVWLZX     6(R11), R12
+	SHLQ        $0x04, R12
+	VMOVUPS     (SI)(R12*1), X5
+	MOVWLZX     14(R11), R12
+	SHLQ        $0x04, R12
+	VINSERTF128 $0x01, (SI)(R12*1), Y5, Y5
+	VMULPS      Y5, Y6, Y5
+	VSUBPS      Y0, Y5, Y5
+	VMULPS      Y1, Y5, Y8
+	VMULPS      Y8, Y5, Y5
+	VUNPCKLPS   Y3, Y2, Y8
+	VUNPCKHPS   Y3, Y2, Y9
+	VUNPCKLPS   Y5, Y4, Y3
+	VUNPCKHPS   Y5, Y4, Y5
+	VUNPCKLPD   Y3, Y8, Y2
+	VUNPCKHPD   Y3, Y8, Y3
+	VUNPCKLPD   Y5, Y9, Y4
+	VUNPCKHPD   Y5, Y9, Y5
+	VADDPS      Y2, Y7, Y7
+	VADDPS      Y3, Y7, Y7
+	VADDPS      Y4, Y7, Y7
+	VADDPS      Y5, Y7, Y7
+	VMOVUPS     (SP), Y8
+	VMOVUPS     96(SP), Y10
+	VCMPPS      $0x11, Y8, Y7, Y9
+	VPCMPGTD    64(SP), Y10, Y10
+	VPAND       Y10, Y9, Y9
+	VBLENDVPS   Y9, Y7, Y8, Y8
+	VMOVUPS     Y8, (SP)
+	VMOVUPS     32(SP), Y7
+	VMOVUPS     64(SP), Y10
+	VBLENDVPS   Y9, Y10, Y7, Y7
+	VMOVUPS     Y7, 32(SP)
+	VPADDD      vector45<>+0(SB), Y10, Y10
+	VMOVUPS     Y10, 64(SP)
+	ADDQ        $0x10, R11
+	SUBQ        $0x08, R9
+	JG          near
+	VMOVAPS     Y8, Y0
+	VPERMQ      $0x4e, Y0, Y1
+	VMINPS      Y0, Y1, Y0
+	VPSHUFD     $0x4e, Y0, Y1
+	VMINPS      Y0, Y1, Y0
+	VPSHUFD     $0xb1, Y0, Y1
+	VMINPS      Y0, Y1, Y0
+	VCMPPS      $0x04, Y0, Y8, Y0
+	VPOR        Y0, Y7, Y7
+	VPERMQ      $0x4e, Y7, Y0
+	VPMINUD     Y7, Y0, Y7
+	VPSHUFD     $0x4e, Y7, Y0
+	VPMINUD     Y7, Y0, Y7
+	VPSHUFD     $0xb1, Y7, Y0
+	VPMINUD     Y7, Y0, Y7
+	VMOVD       X7, R9
+	MOVWLZX     (R10)(R9*2), R10
+
+on:
+	MOVW R10, (AX)
+
+next:
+	ADDQ $0x02, AX
+	ADDQ $0x10, DX
+	ADDQ $0x10, BX
+	SHLL $0x01, R8
+	DECQ CX
+	JNZ  point
+	MOVB DI, off+184(FP)
+	VZEROUPPER
+	RET
+
+DATA vector46<>+0(SB)/4, $0x4b400007
+DATA vector46<>+4(SB)/4, $0x4b400007
+DATA vector46<>+8(SB)/4, $0x4b400007
+DATA vector46<>+12(SB)/4, $0x4b400007
+DATA vector46<>+16(SB)/4, $0x4b400007
+DATA vector46<>+20(SB)/4, $0x4b400007
+DATA vector46<>+24(SB)/4, $0x4b400007
+DATA vector46<>+28(SB)/4, $0x4b400007
+GLOBL vector46<>(SB), RODATA|NOPTR, $32
+
+DATA vector47<>+0(SB)/4, $0x00000001
+DATA vector47<>+4(SB)/4, $0x00000008
+DATA vector47<>+8(SB)/4, $0x00000040
+DATA vector47<>+12(SB)/4, $0x00000200
+DATA vector47<>+16(SB)/4, $0x00000000
+DATA vector47<>+20(SB)/4, $0x00000000
+DATA vector47<>+24(SB)/4, $0x00000000
+DATA vector47<>+28(SB)/4, $0x00000000
+GLOBL vector47<>(SB), RODATA|NOPTR, $32
+
+DATA vector48<>+0(SB)/4, $0x7f7fffff
+DATA vector48<>+4(SB)/4, $0x7f7fffff
+DATA vector48<>+8(SB)/4, $0x7f7fffff
+DATA vector48<>+12(SB)/4, $0x7f7fffff
+DATA vector48<>+16(SB)/4, $0x7f7fffff
+DATA vector48<>+20(SB)/4, $0x7f7fffff
+DATA vector48<>+24(SB)/4, $0x7f7fffff
+DATA vector48<>+28(SB)/4, $0x7f7fffff
+GLOBL vector48<>(SB), RODATA|NOPTR, $32
+
+DATA vector49<>+0(SB)/4, $0x00000000
+DATA vector49<>+4(SB)/4, $0x00000001
+DATA vector49<>+8(SB)/4, $0x00000002
+DATA vector49<>+12(SB)/4, $0x00000003
+DATA vector49<>+16(SB)/4, $0x00000004
+DATA vector49<>+20(SB)/4, $0x00000005
+DATA vector49<>+24(SB)/4, $0x00000006
+DATA vector49<>+28(SB)/4, $0x00000007
+GLOBL vector49<>(SB), RODATA|NOPTR, $32
+
+// func latticeRound8AVX2(points []uint16, which uint8, x []float32, w []float32, inv float32, d float32, number []int32, start []uint32, near []uint16, values []float32) (off uint8)
+// Requires: AVX, AVX2
+TEXT ·latticeRound8AVX2(SB), NOSPLIT, $128-185
+	MOVQ points_base+0(FP), AX
+	MOVQ points_len+8(FP), CX
+	MOVQ x_base+32(FP), DX
+	MOVQ w_base+56(FP), BX
+	MOVQ values_base+160(FP), SI
+	XORL DI, DI
+	MOVL $0x00000001, R8
+
+point:
+	MOVB         which+24(FP), R9
+	MOVBLZX      R9, R9
+	TESTL        R8, R9
+	JZ           next
+	VMOVUPS      (DX), Y0
+	VBROADCASTSS inv+80(FP), Y1
+	VMULPS       Y0, Y1, Y0
+	VSUBPS       vector8<>+0(SB), Y0, Y0
+	VMULPS       vector21<>+0(SB), Y0, Y0
+	VADDPS       vector24<>+0(SB), Y0, Y0
+	VPAND        vector25<>+0(SB), Y0, Y0
+	VPOR         vector26<>+0(SB), Y0, Y0
+	VPMAXSD      vector24<>+0(SB), Y0, Y0
+	VPMINSD      vector50<>+0(SB), Y0, Y0
+	VPSUBD       vector24<>+0(SB), Y0, Y0
+	VPMULLD      vector51<>+0(SB), Y0, Y0
+	VPERMQ       $0x4e, Y0, Y1
+	VPADDD       Y0, Y1, Y0
+	VPSHUFD      $0x4e, Y0, Y1
+	VPADDD       Y0, Y1, Y0
+	VPSHUFD      $0xb1, Y0, Y1
+	VPADDD       Y0, Y1, Y0
+	VMOVD        X0, R9
+	MOVQ         number_base+88(FP), R10
+	MOVLQSX      (R10)(R9*4), R10
+	TESTQ        R10, R10
+	JGE          on
+	ORL          R8, DI
+	MOVQ         start_base+112(FP), R10
+	MOVL         (R10)(R9*4), R11
+	MOVL         4(R10)(R9*4), R9
+	MOVQ         near_base+136(FP), R10
+	LEAQ         (R10)(R11*2), R10
+	SUBQ         R11, R9
+	VBROADCASTSS d+84(FP), Y0
+	VMOVUPS      vector48<>+0(SB), Y1
+	VMOVUPS      Y1, (SP)
+	VXORPS       Y1, Y1, Y1
+	VMOVUPS      Y1, 32(SP)
+	VMOVUPS      vector49<>+0(SB), Y1
+	VMOVUPS      Y1, 64(SP)
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y1
+	VMOVUPS      Y1, 96(SP)
+	MOVQ         R10, R11
+
+near:
+	VXORPS     Y1, Y1, Y1
+	MOVWLZX    (R11), R12
+	SHLQ       $0x05, R12
+	VMOVUPS    (SI)(R12*1), Y2
+	VMULPS     Y2, Y0, Y2
+	VSUBPS     (DX), Y2, Y2
+	VMULPS     (BX), Y2, Y3
+	VMULPS     Y3, Y2, Y2
+	MOVWLZX    8(R11), R12
+	SHLQ       $0x05, R12
+	VMOVUPS    (SI)(R12*1), Y3
+	VMULPS     Y3, Y0, Y3
+	VSUBPS     (DX), Y3, Y3
+	VMULPS     (BX), Y3, Y4
+	VMULPS     Y4, Y3, Y3
+	VPERM2F128 $0x20, Y3, Y2, Y4
+	VPERM2F128 $0x31, Y3, Y2, Y2
+	MOVWLZX    2(R11), R12
+	SHLQ       $0x05, R12
+	VMOVUPS    (SI)(R12*1), Y3
+	VMULPS     Y3, Y0, Y3
+	VSUBPS     (DX), Y3, Y3
+	VMULPS     (BX), Y3, Y5
+	VMULPS     Y5, Y3, Y3
+	MOVWLZX    10(R11), R12
+	SHLQ       $0x05, R12
+	VMOVUPS    (SI)(R12*1), Y5
+	VMULPS     Y5, Y0, Y5
+	VSUBPS     (DX), Y5, Y5
+	VMULPS     (BX), Y5, Y6
+	VMULPS     Y6, Y5, Y5
+	VPERM2F128 $0x20, Y5, Y3, Y6
+	VPERM2F128 $0x31, Y5, Y3, Y3
+	MOVWLZX    4(R11), R12
+	SHLQ       $0x05, R12
+	VMOVUPS    (SI)(R12*1), Y5
+	VMULPS     Y5, Y0, Y5
+	VSUBPS     (DX), Y5, Y5
+	VMULPS     (BX), Y5, Y7
+	VMULPS     Y7, Y5, Y5
+	MOVWLZX    12(R11), R12
+	SHLQ       $0x05, R12
+	VMOVUPS    (SI)(R12*1), Y7
+	VMULPS     Y7, Y0, Y7
+	VSUBPS     (DX), Y7, Y7
+	VMULPS     (BX), Y7, Y8
+	VMULPS     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y7, Y5, Y8
+	VPERM2F128 $0x31, Y7, Y5, Y5
+	MOVWLZX    6(R11), R12
+	SHLQ       $0x05, R12
+	VMOVUPS    (SI)(R12*1), Y7
+	VMULPS     Y7, Y0, Y7
+	VSUBPS     (DX), Y7, Y7
+	VMULPS     (BX), Y7, Y9
+	VMULPS     Y9, Y7, Y7
+	MOVWLZX    14(R11), R12
+	SHLQ       $0x05, R12
+	VMOVUPS    (SI)(R12*1), Y9
+	VMULPS     Y9, Y0, Y9
+	VSUBPS     (DX), Y9, Y9
+	VMULPS     (BX), Y9, Y10
+	VMULPS     Y10, Y9, Y9
+	VPERM2F128 $0x20, Y9, Y7, Y10
+	VPERM2F128 $0x31, Y9, Y7, Y7
+	VUNPCKLPS  Y6, Y4, Y9
+	VUNPCKHPS  Y6, Y4, Y11
+	VUNPCKLPS  Y10, Y8, Y6
+	VUNPCKHPS  Y10, Y8, Y10
+	VUNPCKLPD  Y6, Y9, Y4
+	VUNPCKHPD  Y6, Y9, Y6
+	VUNPCKLPD  Y10, Y11, Y8
+	VUNPCKHPD  Y10, Y11, Y10
+	VADDPS     Y4, Y1, Y1
+	VADDPS     Y6, Y1, Y1
+	VADDPS     Y8, Y1, Y1
+	VADDPS     Y10, Y1, Y1
+	VUNPCKLPS  Y3, Y2, Y4
+	VUNPCKHPS  Y3, Y2, Y6
+	VUNPCKLPS  Y7, Y5, Y3
+	VUNPCKHPS  Y7, Y5, Y7
+	VUNPCKLPD  Y3, Y4, Y2
+	VUNPCKHPD  Y3, Y4, Y3
+	VUNPCKLPD  Y7, Y6, Y5
+	VUNPCKHPD  Y7, Y6, Y7
+	VADDPS     Y2, Y1, Y1
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y5, Y1, Y1
+	VADDPS     Y7, Y1, Y1
+	VMOVUPS    (SP), Y2
+	VMOVUPS    96(SP), Y4
+	VCMPPS     $0x11, Y2, Y1, Y3
+	VPCMPGTD   64(SP), Y4, Y4
+	VPAND      Y4, Y3, Y3
+	VBLENDVPS  Y3, Y1, Y2, Y2
+	VMOVUPS    Y2, (SP)
+	VMOVUPS    32(SP), Y1
+	VMOVUPS    64(SP), Y4
+	VBLENDVPS  Y3, Y4, Y1, Y1
+	VMOVUPS    Y1, 32(SP)
+	VPADDD     vector45<>+0(SB), Y4, Y4
+	VMOVUPS    Y4, 64(SP)
+	ADDQ       $0x10, R11
+	SUBQ       $0x08, R9
+	JG         near
+	VMOVAPS    Y2, Y0
+	VPERMQ     $0x4e, Y0, Y3
+	VMINPS     Y0, Y3, Y0
+	VPSHUFD    $0x4e, Y0, Y3
+	VMINPS     Y0, Y3, Y0
+	VPSHUFD    $0xb1, Y0, Y3
+	VMINPS     Y0, Y3, Y0
+	VCMPPS     $0x04, Y0, Y2, Y0
+	VPOR       Y0, Y1, Y1
+	VPERMQ     $0x4e, Y1, Y0
+	VPMINUD    Y1, Y0, Y1
+	VPSHUFD    $0x4e, Y1, Y0
+	VPMINUD    Y1, Y0, Y1
+	VPSHUFD    $0xb1, Y1, Y0
+	VPMINUD    Y1, Y0, Y1
+	VMOVD      X1, R9
+	MOVWLZX    (R10)(R9*2), R10
+
+on:
+	MOVW R10, (AX)
+
+next:
+	ADDQ $0x02, AX
+	ADDQ $0x20, DX
+	ADDQ $0x20, BX
+	SHLL $0x01, R8
+	DECQ CX
+	JNZ  point
+	MOVB DI, off+184(FP)
+	VZEROUPPER
+	RET
+
+DATA vector50<>+0(SB)/4, $0x4b400002
+DATA vector50<>+4(SB)/4, $0x4b400002
+DATA vector50<>+8(SB)/4, $0x4b400002
+DATA vector50<>+12(SB)/4, $0x4b400002
+DATA vector50<>+16(SB)/4, $0x4b400002
+DATA vector50<>+20(SB)/4, $0x4b400002
+DATA vector50<>+24(SB)/4, $0x4b400002
+DATA vector50<>+28(SB)/4, $0x4b400002
+GLOBL vector50<>(SB), RODATA|NOPTR, $32
+
+DATA vector51<>+0(SB)/4, $0x00000001
+DATA vector51<>+4(SB)/4, $0x00000003
+DATA vector51<>+8(SB)/4, $0x00000009
+DATA vector51<>+12(SB)/4, $0x0000001b
+DATA vector51<>+16(SB)/4, $0x00000051
+DATA vector51<>+20(SB)/4, $0x000000f3
+DATA vector51<>+24(SB)/4, $0x000002d9
+DATA vector51<>+28(SB)/4, $0x0000088b
+GLOBL vector51<>(SB), RODATA|NOPTR, $32

@@ -33,10 +33,12 @@ type lanes struct {
 	q      [superBlock]uint8
 	by     lane // for levelsOver and levelsTimes
 	offset lane
+	// of the groups of a super-block: scale, minimum, sum of the weights
+	d, m, sum [8]float32
 	// a batch that is not full
 	padX, padImportance [32 * batch]float32
 	padB                [32 * 32]byte
-	_                   [2048]byte
+	_                   [2848]byte // to 20,480, a size that the runtime aligns to 4,096
 }
 
 // The places that asm/lanes.go has: another one does not compile.
@@ -45,6 +47,7 @@ var _ = [...]struct{}{
 	[1]struct{}{}[unsafe.Offsetof(lanes{}.scale)-4096],
 	[1]struct{}{}[unsafe.Offsetof(lanes{}.spread)-4096-6*64],
 	[1]struct{}{}[unsafe.Offsetof(lanes{}.level)-(8192-4*64)],
+	[1]struct{}{}[unsafe.Sizeof(lanes{})-20480],
 }
 
 // at is where the kernels get the struct.

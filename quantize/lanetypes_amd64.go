@@ -44,11 +44,10 @@ func (t sixBitScales) lanes(d tensor.DType, of blockType) laneType {
 func (l *lanes) eachSixBit(b []byte, x []float32, top int32, put func(b []byte, d, m, sumW *[8]float32)) {
 	size := len(b) / 2
 	for at := 0; at < batch; at += 8 {
-		var d, m, sumW [8]float32
-		for j := range d {
-			d[j], m[j], sumW[j] = l.scale[at+j], -l.low[at+j], l.sumW[at+j]+0
+		for j := range l.d {
+			l.d[j], l.m[j], l.sum[j] = l.scale[at+j], -l.low[at+j], l.sumW[at+j]+0
 		}
-		put(b, &d, &m, &sumW)
+		put(b, &l.d, &l.m, &l.sum)
 		dh, eh := halfAt(b), halfAt(b[2:])
 		for j := range 8 {
 			s, m := scaleAndMin(b[4:16], j)

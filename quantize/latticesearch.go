@@ -5,6 +5,7 @@ import "math/bits"
 // A latticeSearch rounds groups of elements, their signs set apart, to points
 // with odd values: |x| ≈ d·v.
 type latticeSearch struct {
+	by      latticePath
 	lattice func() *lattice
 	// negligible is the magnitude below which a group is taken for zeros.
 	negligible float32
@@ -90,7 +91,7 @@ func (s *latticeSearch) fit(t *lattice, points []uint16, x, root, w []float32, s
 	clear(points)
 	for k := -s.steps; k <= s.steps; k++ {
 		inv := (float32(2*t.base-1) + float32(float32(k)*s.step)) / span
-		off1 := t.round(tried[:len(points)], 255, x, root, inv, 1/inv)
+		off1 := s.round(t, tried[:len(points)], 255, x, root, inv, 1/inv)
 		sumXV, sumV2 := t.sums(tried[:len(points)], x, w)
 		if sumV2 > 0 && float32(sumXV*sumXV) > float32(best*sumV2) {
 			d = sumXV / sumV2
@@ -105,11 +106,26 @@ func (s *latticeSearch) fit(t *lattice, points []uint16, x, root, w []float32, s
 	if off == 0 || !(d > 0) {
 		return d
 	}
-	t.round(points, off, x, root, 1/d, d)
+	s.round(t, points, off, x, root, 1/d, d)
 	if sumXV, sumV2 := t.sums(points, x, w); sumV2 > 0 {
 		d = sumXV / sumV2
 	}
 	return d
+}
+
+// A latticePath says what rounds groups to points.
+type latticePath int
+
+const (
+	latticeGo latticePath = iota
+	latticeVector
+)
+
+func (s *latticeSearch) round(t *lattice, points []uint16, which uint8, x, w []float32, inv, d float32) (off uint8) {
+	if s.by == latticeVector {
+		return t.vectorRound(points, which, x, w, inv, d)
+	}
+	return t.round(points, which, x, w, inv, d)
 }
 
 // round sets those points that which has a bit for, and returns which of them

@@ -4,6 +4,7 @@ package quantize
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -15,13 +16,15 @@ type numbers struct {
 	by, offset lane
 }
 
+var numbersPool = sync.Pool{New: func() any { return new(numbers) }}
+
 // A numberType decodes a block type with the kernels.
 type numberType struct {
 	dtype tensor.DType
 	blockType
 	// load takes 256 elements apart.
 	load func(n *numbers, b []byte)
-	// x sets x to the numbers.
+	// store sets x to the numbers.
 	store func(n *numbers, x []float32)
 }
 
@@ -50,10 +53,11 @@ func (t *numberType) decoder() func(dst []float32, src []byte) {
 	size := superBlock / layout.Elems * layout.Bytes
 	rest := t.codec(t.dtype, 0).Decode
 	return func(dst []float32, src []byte) {
-		var n numbers
+		n := numbersPool.Get().(*numbers)
+		defer numbersPool.Put(n)
 		for len(dst) >= superBlock {
-			t.load(&n, src[:size])
-			t.store(&n, dst[:superBlock])
+			t.load(n, src[:size])
+			t.store(n, dst[:superBlock])
 			dst, src = dst[superBlock:], src[size:]
 		}
 		rest(dst, src)

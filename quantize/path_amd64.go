@@ -31,7 +31,7 @@ var vectorPaths = []vectorPath{{
 }}
 
 // withLanes adds the encoders of laneTypes, which in types that are there take
-// those rows that have importance, and of simpleTypes.
+// those rows that have importance, of latticeTypes and of simpleTypes.
 func withLanes(encode map[tensor.DType]func(dst []byte, src, importance []float32) int) map[tensor.DType]func(dst []byte, src, importance []float32) int {
 	for i := range laneTypes {
 		t := &laneTypes[i]
@@ -46,6 +46,9 @@ func withLanes(encode map[tensor.DType]func(dst []byte, src, importance []float3
 			}
 			return plain(dst, src, nil)
 		}
+	}
+	for i := range latticeTypes {
+		encode[latticeTypes[i].dtype] = latticeTypes[i].encoder()
 	}
 	for i := range simpleTypes {
 		encode[simpleTypes[i].dtype] = simpleTypes[i].encoder()

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -53,9 +55,9 @@ func differ(t *testing.T, p *vectorPath, d tensor.DType, what string, x, importa
 // Every encoder of a vector path is put to rows of every kind, alone and with
 // others, so that a batch holds rows of several kinds.
 func TestVectorEncodersEqualTheGoCode(t *testing.T) {
-	rounds := 24
+	rounds := 12
 	if testing.Short() {
-		rounds = 4
+		rounds = 3
 	}
 	onPaths(t, func(t *testing.T, p *vectorPath) {
 		for d := range p.encode {
@@ -227,5 +229,20 @@ func TestPathsAreChosenByName(t *testing.T) {
 		if p.available && p == &paths[len(paths)-1] && fastest != p {
 			t.Errorf("the fastest path is %s; want %s", fastest.name, p.name)
 		}
+	}
+}
+
+// Registers from the 17th on, and those of 512 bits, are AVX-512's: the assembler
+// takes them, and a machine with AVX2 alone stops at the instruction.
+func TestKernelsKeepToTheRegistersOfAVX2(t *testing.T) {
+	b, err := os.ReadFile("kernels_amd64.s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(b, []byte("AVX2(SB)")); n < 20 {
+		t.Fatalf("%d kernels; want those of the package", n)
+	}
+	for _, line := range regexp.MustCompile(`(?m)^.*\b([XY](1[6-9]|2[0-9]|3[01])|Z[0-9]+|K[0-7])\b.*$`).FindAll(b, -1) {
+		t.Errorf("%s", line)
 	}
 }

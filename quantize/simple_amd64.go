@@ -37,11 +37,12 @@ func (t *simpleType) encoder() func(dst []byte, src, importance []float32) int {
 	packed := t.blockType
 	packed.lost = nil // pack leaves blocks with lost elements
 	return func(dst []byte, src, _ []float32) (lost int) {
-		var n numbers
+		n := numbersPool.Get().(*numbers)
+		defer numbersPool.Put(n)
 		for len(src) >= t.elems {
 			b, x := dst[:size], src[:t.elems]
 			clear(b)
-			if !t.pack(&n, b, x) {
+			if !t.pack(n, b, x) {
 				lost += t.encodeRow(l, b, x, nil)
 			} else {
 				for ; len(x) > 0; b, x = b[l.Bytes:], x[l.Elems:] {

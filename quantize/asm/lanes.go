@@ -134,6 +134,7 @@ func (v isa) lanes() {
 	v.levels()
 	v.numbers()
 	v.simple()
+	v.lattices()
 }
 
 func (v isa) transpose() {
