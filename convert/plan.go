@@ -31,6 +31,7 @@ type Options struct {
 	Meta      []string         // KEY=VALUE or KEY=TYPE:VALUE, override what smelt finds
 	Recipe    *quantize.Recipe // a recipe of one's own, instead of Type
 	Quantize  Quantization
+	Goal      Goal // types by solving for the least error under it, instead of Type
 }
 
 // A Step makes one output tensor from one input tensor.
@@ -45,6 +46,8 @@ type Step struct {
 
 	// importance is that of the columns of the matrices, one after another.
 	importance []float32
+	// free: nothing decided but the recipe's default type.
+	free bool
 }
 
 // A Plan is everything that is decided before a byte is written.
@@ -83,6 +86,11 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if opt.Goal != (Goal{}) {
+		if err := opt.draft(); err != nil {
+			return nil, err
+		}
+	}
 	p := &Plan{Source: src, options: opt}
 	if err := p.prepare(dst); err != nil {
 		return nil, err
@@ -92,17 +100,25 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 		return nil, err
 	}
 	p.canonNotes = len(p.Notes)
+	if opt.Goal != (Goal{}) {
+		return p, p.reach(ctx, dst)
+	}
 	return p, p.fill()
 }
 
 // Another decides how the source becomes one more file dst, with the same
 // options but for the type. RunAll makes both from one reading.
 func (p *Plan) Another(dst, recipe string) (*Plan, error) {
+	return p.with(dst, recipe, nil)
+}
+
+// with returns the plan for dst by the recipe of that name, or by r.
+func (p *Plan) with(dst, name string, r *quantize.Recipe) (*Plan, error) {
 	q := &Plan{
 		Source: p.Source, Arch: p.Arch, Dropped: p.Dropped, Params: p.Params, Notes: slices.Clone(p.Notes[:p.canonNotes]),
 		options: p.options, canon: p.canon, canonNotes: p.canonNotes,
 	}
-	q.options.Type, q.options.Recipe = recipe, nil
+	q.options.Type, q.options.Recipe = name, r
 	if err := q.prepare(dst); err != nil {
 		return nil, err
 	}
@@ -253,7 +269,7 @@ func (p *Plan) addSteps(r *arch.Result, how Quantization) error {
 
 // step returns the step that stores t as c says, if it can be carried out.
 func (p *Plan) step(t *tensor.Tensor, c quantize.Choice) (Step, error) {
-	s := Step{From: t, To: tensor.Info{Name: t.Name, DType: c.DType, Shape: t.Shape}, Why: c.Why, Fallback: c.Fallback}
+	s := Step{From: t, To: tensor.Info{Name: t.Name, DType: c.DType, Shape: t.Shape}, Why: c.Why, Fallback: c.Fallback, free: c.Default && c.Fallback == ""}
 	if c.DType == t.DType {
 		return s, nil
 	}

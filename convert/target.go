@@ -26,6 +26,12 @@ type Target struct {
 	// arrange fits a plan to the format before its places are fixed.
 	arrange func(p *Plan) error
 	place   func(p *Plan) (*tensor.Placement, error)
+	// oneType: all tensors whose type may be chosen share it.
+	oneType bool
+	// stores reports whether matrices may have the block or floating-point type d.
+	stores func(src *tensor.Model, d tensor.DType) bool
+	// padded returns the bytes that n bytes of a tensor take in the file.
+	padded func(p *Plan, n int64) int64
 	// check parses what was written and compares it with the plan.
 	check func(p *Plan, r io.ReaderAt, size int64) error
 }
@@ -38,13 +44,17 @@ var targets = []Target{
 		choose:  (*quantize.Recipe).ChooseAll,
 		arrange: func(*Plan) error { return nil },
 		place:   func(p *Plan) (*tensor.Placement, error) { return gguf.Place(p.Meta, p.infos()) },
+		stores:  func(*tensor.Model, tensor.DType) bool { return true },
+		padded:  padGGUF,
 		check: func(p *Plan, r io.ReaderAt, size int64) error {
 			return gguf.Check(r, size, p.Meta, p.infos())
 		},
 	},
 	{
 		Name: "ggml", Exts: []string{".bin"},
-		recipe: ggmlRecipe, choose: chooseGGML, arrange: arrangeGGML,
+		recipe: ggmlRecipe, choose: chooseGGML, arrange: arrangeGGML, oneType: true,
+		stores: storesGGML,
+		padded: func(_ *Plan, n int64) int64 { return n },
 		place: func(p *Plan) (*tensor.Placement, error) {
 			if err := ggmlbin.Loadable(p.ggml, p.infos()); err != nil {
 				return nil, err
@@ -55,6 +65,16 @@ var targets = []Target{
 			return ggmlbin.Check(r, size, p.ggml, p.infos())
 		},
 	},
+}
+
+// padGGUF rounds up to the alignment of tensors (ggml/docs/gguf.md), which Place
+// has checked.
+func padGGUF(p *Plan, n int64) int64 {
+	align, ok := p.Meta.Int("general.alignment")
+	if !ok {
+		align = 32
+	}
+	return (n + align - 1) / align * align
 }
 
 // TargetNames lists the output formats, for help and errors.
@@ -106,6 +126,13 @@ func ggmlRecipe(src *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, er
 	return asked, nil
 }
 
+// storesGGML reports whether whisper.cpp loads a file of type d.
+func storesGGML(src *tensor.Model, d tensor.DType) bool {
+	_, refused := ggmlRecipe(src, &quantize.Recipe{Default: d})
+	_, unknown := ggmlbin.FileType(d)
+	return refused == nil && unknown == nil
+}
+
 // chooseGGML follows what whisper.cpp's loader demands of each tensor.
 func chooseGGML(r *quantize.Recipe, _ quantize.Facts, infos []tensor.Info, mix quantize.Mix) ([]quantize.Choice, error) {
 	if len(mix.Overrides) > 0 || mix.LeaveOutput {
@@ -147,10 +174,11 @@ func ggmlChoice(r *quantize.Recipe, info tensor.Info) quantize.Choice {
 		return quantize.Choice{DType: info.DType, Why: "kept as it is"}
 	}
 	d, why := ggmlbin.TypeOf(info, r.Default)
-	if why == "" && r.Quantizes() {
+	free := why == ""
+	if free && r.Quantizes() {
 		why = "whisper.cpp loads one type for all matrices"
 	}
-	return quantize.Choice{DType: d, Why: why}
+	return quantize.Choice{DType: d, Why: why, Default: free}
 }
 
 // arrangeGGML makes the header of a ggml .bin: the filter bank leaves the

@@ -46,6 +46,8 @@ type Choice struct {
 	// NeedsImportance: the type is useless, or llama.cpp refuses to make it,
 	// without an importance matrix for the tensor.
 	NeedsImportance bool
+	// Default: nothing decided but the recipe's default type.
+	Default bool
 }
 
 // A FallbackError lists the tensors whose rows their type does not divide.
@@ -152,18 +154,19 @@ func (c *chooser) choose(info tensor.Info) (Choice, error) {
 	if !c.mayChange(info) {
 		return c.unchanged(info)
 	}
-	d, why, err := c.meant(info)
+	choice, err := c.meant(info)
 	if err != nil {
 		return Choice{}, err
 	}
-	if isBlock(info.DType) && d != info.DType && !c.how.Requantize {
+	if isBlock(info.DType) && choice.DType != info.DType && !c.how.Requantize {
 		c.quantized = append(c.quantized, fmt.Sprintf("%s (%v)", info.Name, info.DType))
 	}
-	stored, fell := fallback(d, info.Shape.Row())
-	if fell != "" {
-		c.fellBack = append(c.fellBack, fmt.Sprintf("%s (%s)", info.Name, fell))
+	choice.DType, choice.Fallback = fallback(choice.DType, info.Shape.Row())
+	if choice.Fallback != "" {
+		c.fellBack = append(c.fellBack, fmt.Sprintf("%s (%s)", info.Name, choice.Fallback))
 	}
-	return Choice{DType: stored, Why: why, Fallback: fell, NeedsImportance: c.needsImportance(info.Name, stored)}, nil
+	choice.NeedsImportance = c.needsImportance(info.Name, choice.DType)
+	return choice, nil
 }
 
 // mayChange reports whether the type of a tensor is the recipe's to choose.
@@ -194,48 +197,48 @@ func (c *chooser) unchanged(info tensor.Info) (Choice, error) {
 }
 
 // meant returns the type for a tensor before its row is looked at.
-func (c *chooser) meant(info tensor.Info) (tensor.DType, string, error) {
+func (c *chooser) meant(info tensor.Info) (Choice, error) {
 	role := roleOf(info.Name)
 	for _, o := range c.how.Overrides {
 		if o.Role != 0 && o.Role == role {
-			return o.DType, "asked for " + role.String(), nil
+			return Choice{DType: o.DType, Why: "asked for " + role.String()}, nil
 		}
 	}
 	if !c.recipe.Quantizes() {
-		return c.recipe.Default, "type " + c.recipe.Name, nil
+		return Choice{DType: c.recipe.Default, Why: "type " + c.recipe.Name, Default: true}, nil
 	}
 	for _, o := range c.how.Overrides {
 		if o.Pattern != nil && o.Pattern.MatchString(info.Name) {
-			return o.DType, fmt.Sprintf("asked for names like %q", o.Pattern), nil
+			return Choice{DType: o.DType, Why: fmt.Sprintf("asked for names like %q", o.Pattern)}, nil
 		}
 	}
 	if c.how.Pure {
-		return c.recipe.Default, "type " + c.recipe.Name + ", pure", nil
+		return Choice{DType: c.recipe.Default, Why: "type " + c.recipe.Name + ", pure"}, nil
 	}
 	return c.byRule(info, role)
 }
 
 // byRule asks the recipe's rules.
-func (c *chooser) byRule(info tensor.Info, role Role) (tensor.DType, string, error) {
+func (c *chooser) byRule(info tensor.Info, role Role) (Choice, error) {
 	if role == RoleTokenEmbedding && c.tied {
 		role = RoleOutput
 		for _, o := range c.how.Overrides {
 			if o.Role == RoleOutput {
-				return o.DType, "asked for output, which is the embedding", nil
+				return Choice{DType: o.DType, Why: "asked for output, which is the embedding"}, nil
 			}
 		}
 	}
 	s := situation{facts: c.facts, info: info, role: role, importance: c.how.Importance, block: c.recipe.Default, seen: c.seen[role]}
 	c.seen[role]++
 	if err := c.locate(&s); err != nil {
-		return 0, "", err
+		return Choice{}, err
 	}
 	for _, rule := range c.recipe.Rules {
 		if rule.matches(&s) {
-			return rule.DType, rule.Why, nil
+			return Choice{DType: rule.DType, Why: rule.Why}, nil
 		}
 	}
-	return c.recipe.Default, "type " + c.recipe.Name, nil
+	return Choice{DType: c.recipe.Default, Why: "type " + c.recipe.Name, Default: true}, nil
 }
 
 // locate finds the place of a tensor among those of its role. With experts, a

@@ -24,6 +24,7 @@ type convertFlags struct {
 	meta         cli.StringSlice
 	tensorTypes  cli.StringSlice
 	recipe       string // path of a recipe of one's own
+	goal         goalFlags
 	dryRun, raw  bool
 	json, silent bool
 }
@@ -125,9 +126,10 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 // take moves what the flags collected to where it is used.
 func (f *convertFlags) take() (err error) {
 	f.plan.Meta, f.plan.Quantize.Tensors = f.meta.Value(), f.tensorTypes.Value()
-	if f.recipe != "" {
-		f.plan.Recipe, err = convert.ReadRecipe(f.recipe)
+	if f.plan.Goal, err = f.goal.goal(f.run.Workers); err != nil || f.recipe == "" {
+		return err
 	}
+	f.plan.Recipe, err = convert.ReadRecipe(f.recipe)
 	return err
 }
 
@@ -139,6 +141,9 @@ func (f *convertFlags) check(dst string) error {
 	}
 	if f.plan.Type != "" && f.recipe != "" {
 		return usagef("--type and --recipe both say the type; give one of them")
+	}
+	if f.goal.given() && (f.plan.Type+f.recipe != "" || f.plan.Quantize.Pure) {
+		return usagef("--target-size, --target-bpw and --for choose the types; --type, --recipe and --pure do not go with them")
 	}
 	if f.plan.Type != "" {
 		if _, err := quantize.ParseRecipe(f.plan.Type); err != nil {

@@ -15,7 +15,7 @@ import (
 // quantizationFlags say how a recipe is applied.
 func (f *convertFlags) quantizationFlags() []cli.Flag {
 	q := &f.plan.Quantize
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "imatrix", Usage: "weigh the columns of matrices by `FILE`, an importance matrix that llama-imatrix wrote (.gguf or .dat)", Destination: &q.Importance, TakesFile: true},
 		&cli.StringFlag{Name: "recipe", Usage: "choose types as `FILE` says, a recipe in YAML; smelt recipes show NAME prints one to start from", Destination: &f.recipe, TakesFile: true},
 		&cli.BoolFlag{Name: "pure", DisableDefaultText: true, Usage: "one type for all matrices, the main one of the recipe", Destination: &q.Pure},
@@ -25,13 +25,13 @@ func (f *convertFlags) quantizationFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "leave-output", DisableDefaultText: true, Usage: "keep the type of output.weight", Destination: &q.LeaveOutput},
 		&cli.BoolFlag{Name: "allow-requantize", DisableDefaultText: true, Usage: "quantize what is quantized already, which adds error to error", Destination: &q.Requantize},
 		&cli.BoolFlag{Name: "no-fallback", DisableDefaultText: true, Usage: "refuse tensors whose rows are not whole blocks of their type", Destination: &q.NoFallback},
-	}
+	}, f.goal.flags()...)
 }
 
 // quantizes reports whether a flag that says how to quantize is set.
 func (f *convertFlags) quantizes() bool {
 	q := f.plan.Quantize
-	return q.Pure || q.LeaveOutput || q.Requantize || q.NoFallback || len(q.Tensors) > 0 || q.Output+q.TokenEmbedding+q.Importance+f.recipe != ""
+	return f.goal.given() || q.Pure || q.LeaveOutput || q.Requantize || q.NoFallback || len(q.Tensors) > 0 || q.Output+q.TokenEmbedding+q.Importance+f.recipe != ""
 }
 
 // typePlace is where DST names the type if several are written.
@@ -50,9 +50,12 @@ smelt quantize model.gguf 'model-{type}.gguf' Q4_K_M,Q6_K,Q8_0
 smelt quantize model.gguf mixed.gguf Q4_K_M --tensor-type 'ffn_down=q6_k' --output-type q8_0
 smelt quantize model.gguf out.gguf Q4_K_M --dry-run
 smelt quantize model.gguf mine.gguf --recipe mine.yaml
+smelt quantize model.gguf small.gguf --target-size 4.0GiB
+smelt quantize model.gguf laptop.gguf --for 8GiB --context 8192
 smelt quantize whisper-base.pt whisper-base-q5_0.bin Q5_0`,
 		Description: "SRC is what smelt convert takes, no 16-bit file between is needed. TYPE is one of " + oneOf(quantizingRecipes()) + "; f32, f16 and bf16 do what smelt convert does. " +
 			"Several types are written to several files from one reading; DST then says {type} where the type goes. " +
+			"With --target-size, --target-bpw or --for there is no TYPE: every tensor gets the type that makes the error of all together least under that size, measured on the data. " +
 			"Afterwards the sizes, the types and the error are shown: the root of the mean squared difference to the source, relative to the source.",
 		Flags:        f.quantizeFlags(),
 		OnUsageError: onUsageError,
@@ -107,19 +110,23 @@ func (p *program) quantize(c *cli.Context, f *convertFlags) (err error) {
 	return p.doAll(c.Context, jobs, f)
 }
 
-// wantTypes checks the number of arguments: a recipe of one's own stands for the type.
+// wantTypes checks the number of arguments: a recipe of one's own or a size
+// stands for the type.
 func (f *convertFlags) wantTypes(c *cli.Context) error {
-	if f.recipe != "" {
+	if f.recipe != "" || f.goal.given() {
 		return wantArgs(c, 2, "a SRC and a DST")
 	}
 	return wantArgs(c, 3, "a SRC, a DST and a TYPE")
 }
 
-// A typedFile is one file that is asked for; recipe "" is one of the user's own.
+// A typedFile is one file that is asked for; recipe "" is one of the user's own, or a size.
 type typedFile struct{ recipe, dst string }
 
 // files returns one for each of types, which are separated by commas.
 func (f *convertFlags) files(dst, types string) ([]typedFile, error) {
+	if f.goal.given() {
+		return []typedFile{{"", dst}}, f.check(dst)
+	}
 	if f.recipe != "" {
 		to := strings.ReplaceAll(dst, typePlace, f.plan.Recipe.Name)
 		return []typedFile{{"", to}}, f.check(to)

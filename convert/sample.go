@@ -1,0 +1,157 @@
+package convert
+
+import (
+	"context"
+	"math"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/smelt-project/smelt/quantize"
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// sampleElems bounds the elements of a tensor that are measured for each type:
+// whole rows at equal distances, one at least. Trying a dozen types on all rows
+// would take a dozen times as long as writing the file; the rows of a matrix are
+// much alike, so that the mean of some hundred tells the order of the types.
+const sampleElems = 1 << 17
+
+// A sample is some rows of the tensor of a step.
+type sample struct {
+	step  *Step
+	rows  []int64 // ascending
+	of    int64   // rows of the tensor
+	src   []byte  // the rows, one after another
+	scale float64 // of the error in the sample to that of the tensor
+}
+
+// newSample reads the sample of s.
+func newSample(s *Step) (*sample, error) {
+	n, err := s.To.Shape.Elems()
+	if err != nil {
+		return nil, err
+	}
+	row := int64(s.To.Shape.Row())
+	m := &sample{step: s}
+	if n == 0 {
+		return m, nil
+	}
+	m.of = n / row
+	k := min(m.of, max(sampleElems/row, 1))
+	src, _ := s.From.DType.Layout()
+	rowBytes := row / int64(src.Elems) * int64(src.Bytes)
+	m.src = make([]byte, k*rowBytes)
+	for i := range k {
+		at := i*(m.of/k) + i*(m.of%k)/k // i·of/k, without its overflow
+		m.rows = append(m.rows, at)
+		if err := s.From.ReadFull(m.src[i*rowBytes:(i+1)*rowBytes], at*rowBytes); err != nil {
+			return nil, err
+		}
+	}
+	m.scale = float64(m.of) / float64(k) / meanOf(s.importance)
+	return m, nil
+}
+
+// meanOf returns the mean of importances, 1 if there are none. Divided by it they
+// say how much columns of one tensor count beside each other; between tensors
+// every element counts alike, whether the matrix knows them or not.
+func meanOf(importance []float32) float64 {
+	var sum float64
+	for _, w := range importance {
+		sum += float64(w)
+	}
+	if !(sum > 0) {
+		return 1
+	}
+	return sum / float64(len(importance))
+}
+
+// error returns the weighted squared error of the tensor as type d, estimated
+// from the sample; ok is false if d cannot hold it.
+func (m *sample) error(d tensor.DType, w *worker) (e float64, ok bool, err error) {
+	q, err := quantize.NewQuantizer(d, m.step.From.DType)
+	if err != nil {
+		return 0, false, err
+	}
+	rowBytes := len(m.src) / max(len(m.rows), 1)
+	row := int64(m.step.To.Shape.Row())
+	for lo := 0; lo < len(m.rows); {
+		columns := m.step.columns(m.rows[lo] * row)
+		hi := lo + 1
+		for hi < len(m.rows) && (columns == nil || &m.step.columns(m.rows[hi] * row)[0] == &columns[0]) {
+			hi++
+		}
+		size, err := d.Bytes(tensor.Shape{hi - lo, int(row)})
+		if err != nil {
+			return 0, false, err
+		}
+		w.dst = grow(w.dst, size)
+		part, ok := q.WeightedError(w.dst, m.src[lo*rowBytes:hi*rowBytes], columns, &w.quantize)
+		if !ok {
+			return 0, false, nil
+		}
+		e += part
+		lo = hi
+	}
+	e *= m.scale
+	return e, !math.IsInf(e, 0) && !math.IsNaN(e), nil
+}
+
+// measure returns the options of every free tensor: what its type may be, with
+// the size in the file and the error.
+func (p *Plan) measure(ctx context.Context, bits float64, workers int) ([][]quantize.Option, error) {
+	options := make([][]quantize.Option, len(p.Steps))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for i := range p.Steps {
+		if !p.Steps[i].free {
+			continue
+		}
+		g.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			options[i], err = p.optionsOf(&p.Steps[i], bits)
+			return err
+		})
+	}
+	return options, g.Wait()
+}
+
+// optionsOf measures the candidates for one tensor. The type that it has takes
+// no error.
+func (p *Plan) optionsOf(s *Step, bits float64) ([]quantize.Option, error) {
+	sampled, err := newSample(s)
+	if err != nil {
+		return nil, err
+	}
+	weighed := quantize.Unweighed
+	if s.importance != nil {
+		weighed = quantize.Weighed
+	}
+	types := []tensor.DType{s.From.DType}
+	for _, c := range quantize.Candidates(s.To.Shape.Row(), bits, weighed) {
+		if c.DType != s.From.DType {
+			types = append(types, c.DType)
+		}
+	}
+	var options []quantize.Option
+	var w worker
+	for _, d := range types {
+		if !p.stores(d) {
+			continue
+		}
+		e, ok, err := sampled.error(d, &w)
+		if err != nil {
+			return nil, err
+		}
+		n, err := d.Bytes(s.To.Shape)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			options = append(options, quantize.Option{DType: d, Bytes: p.Target.padded(p, n), Error: e})
+		}
+	}
+	return options, nil
+}
