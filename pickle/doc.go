@@ -12,9 +12,9 @@
 //     follows the stack and the memo far enough to name every global, and
 //     refuses what is malformed or would cost more memory or time than Limits
 //     allow.
-//   - Only then does a virtual machine run the same bytes. A global names a
-//     builder of this package or becomes an inert object; nothing is looked up
-//     or called by name.
+//   - Only then does a virtual machine run the pickle, in a spelling with which
+//     it asks this package for every class. A global names a builder of this
+//     package or becomes an inert object; nothing is looked up or called by name.
 //
 // Scan reports the audit of every pickle in a file, an archive or a folder.
 package pickle

@@ -156,7 +156,7 @@ func distributed(file string, at, offset, size int64, more ...int64) map[string]
 	member := checkpoint(proto(2)+whole+".", storage("0", fourBytes), version).bytes()
 	var chunks, stored []string
 	for _, offset := range append([]int64{offset}, more...) {
-		chunks = append(chunks, object("metadata.ChunkStorageMetadata", str("offsets"), torchSize(offset), str("sizes"), torchSize(4)))
+		chunks = append(chunks, object("metadata.ChunkStorageMetadata", str("offsets"), torchSize(offset), str("sizes"), torchSize(length)))
 		stored = append(stored,
 			object("metadata.MetadataIndex", str("fqn"), str("w"), str("offset"), torchSize(offset), str("index"), num(0)),
 			object("filesystem._StorageInfo", str("relative_path"), str(file), str("offset"), num(at), str("length"), num(int64(len(member)))))
