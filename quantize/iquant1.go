@@ -21,27 +21,33 @@ var valuesIQ1 = sync.OnceValue(func() []float32 { return valuesOf(gridIQ1[:], 8,
 // of the numbers of points, for each group 4·3 bits of the upper ones, s, and a
 // bit if the shift is down. d is stored an eighth larger.
 // (ggml-quants.c@d99724f2, quantize_row_iq1_s_impl)
-var iq1_s = blockType{
-	reach:           reachIQ1,
-	halves:          []int{0},
-	needsImportance: true,
-	decode: func(x []float32, b []byte) {
-		d, values := halfAt(b), valuesIQ1()
-		for j := range 8 {
-			h := binary.LittleEndian.Uint16(b[34+2*j:])
-			shift := float32(shift1)
-			if h>>15 != 0 {
-				shift = -shift1
+var iq1_s = typeOfIQ1S(latticeGo)
+
+func typeOfIQ1S(by latticePath) blockType {
+	return blockType{
+		reach:           reachIQ1,
+		halves:          []int{0},
+		needsImportance: true,
+		decode: func(x []float32, b []byte) {
+			d, values := halfAt(b), valuesIQ1()
+			for j := range 8 {
+				h := binary.LittleEndian.Uint16(b[34+2*j:])
+				shift := float32(shift1)
+				if h>>15 != 0 {
+					shift = -shift1
+				}
+				dj := float32(d * float32(2*(h>>12&7)+1))
+				for k, low := range b[2+4*j : 6+4*j] {
+					n := int(low) | int(h>>(3*k)&7)<<8
+					decodeShifted(x[32*j+8*k:][:8], values[8*n:], dj, shift)
+				}
 			}
-			dj := float32(d * float32(2*(h>>12&7)+1))
-			for k, low := range b[2+4*j : 6+4*j] {
-				n := int(low) | int(h>>(3*k)&7)<<8
-				decodeShifted(x[32*j+8*k:][:8], values[8*n:], dj, shift)
-			}
-		}
-	},
-	encode:   func(b []byte, x []float32) { encodeIQ1S(b, x, equal[:]) },
-	weighted: encodeIQ1S,
+		},
+		encode: func(b []byte, x []float32) { encodeIQ1S(b, x, equal[:], by) },
+		weighted: func(b []byte, x, importance []float32) {
+			encodeIQ1S(b, x, importance, by)
+		},
+	}
 }
 
 func decodeShifted(x, v []float32, d, shift float32) {
@@ -51,7 +57,7 @@ func decodeShifted(x, v []float32, d, shift float32) {
 	}
 }
 
-func encodeIQ1S(b []byte, x, importance []float32) {
+func encodeIQ1S(b []byte, x, importance []float32, by latticePath) {
 	var w [superBlock]float32
 	importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
 	var d [8]float32
@@ -60,7 +66,7 @@ func encodeIQ1S(b []byte, x, importance []float32) {
 	for j := range d {
 		var points [4]uint16
 		var shift float32
-		d[j], shift = thirds32(&points, x[32*j:32*j+32], w[32*j:32*j+32])
+		d[j], shift = thirds32(&points, x[32*j:32*j+32], w[32*j:32*j+32], by)
 		down[j] = shift < 0
 		most = larger(most, d[j])
 		var high uint16
@@ -92,36 +98,40 @@ func threeBitScale(d, inv float32) uint8 {
 // the lower eight bits of the numbers, 16 of two times three upper bits and a
 // bit if the shift is down, 8 of twelve bits of scales and four of d each. d is
 // stored 11.25 % larger. (ggml-quants.c@d99724f2, quantize_row_iq1_m_impl)
-var iq1_m = blockType{
-	decode: func(x []float32, b []byte) {
-		d, values := scaleIQ1M(b), valuesIQ1()
-		for j := range 32 {
-			h := b[32+j/2] >> (j % 2 * 4)
-			s := binary.LittleEndian.Uint16(b[48+j/8*2:]) >> (j / 2 % 4 * 3) & 7
-			n := int(b[j]) | int(h&7)<<8
-			shift := float32(shift1)
-			if h&8 != 0 {
-				shift = -shift1
+var iq1_m = typeOfIQ1M(latticeGo)
+
+func typeOfIQ1M(by latticePath) blockType {
+	return blockType{
+		decode: func(x []float32, b []byte) {
+			d, values := scaleIQ1M(b), valuesIQ1()
+			for j := range 32 {
+				h := b[32+j/2] >> (j % 2 * 4)
+				s := binary.LittleEndian.Uint16(b[48+j/8*2:]) >> (j / 2 % 4 * 3) & 7
+				n := int(b[j]) | int(h&7)<<8
+				shift := float32(shift1)
+				if h&8 != 0 {
+					shift = -shift1
+				}
+				decodeShifted(x[8*j:][:8], values[8*n:], float32(d*float32(2*s+1)), shift)
 			}
-			decodeShifted(x[8*j:][:8], values[8*n:], float32(d*float32(2*s+1)), shift)
-		}
-	},
-	encode: func(b []byte, x []float32) {
-		var w [superBlock]float32
-		squares(w[:], x)
-		encodeIQ1M(b, x, w[:])
-	},
-	weighted: func(b []byte, x, importance []float32) {
-		var w [superBlock]float32
-		importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
-		encodeIQ1M(b, x, w[:])
-	},
-	lost: func(b []byte, x []float32) int {
-		if d := scaleIQ1M(b); d-d != 0 || beyond(x, reachIQ1) {
-			return countFinite(x)
-		}
-		return 0
-	},
+		},
+		encode: func(b []byte, x []float32) {
+			var w [superBlock]float32
+			squares(w[:], x)
+			encodeIQ1M(b, x, w[:], by)
+		},
+		weighted: func(b []byte, x, importance []float32) {
+			var w [superBlock]float32
+			importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
+			encodeIQ1M(b, x, w[:], by)
+		},
+		lost: func(b []byte, x []float32) int {
+			if d := scaleIQ1M(b); d-d != 0 || beyond(x, reachIQ1) {
+				return countFinite(x)
+			}
+			return 0
+		},
+	}
 }
 
 func scaleIQ1M(b []byte) float32 {
@@ -129,13 +139,13 @@ func scaleIQ1M(b []byte) float32 {
 	return halfAt([]byte{s[1]>>4 | s[3]&0xf0, s[5]>>4 | s[7]&0xf0})
 }
 
-func encodeIQ1M(b []byte, x, w []float32) {
+func encodeIQ1M(b []byte, x, w []float32, by latticePath) {
 	var d [16]float32
 	var shifts [16]shifts16
 	var points [32]uint16
 	var most float32
 	for j := range d {
-		d[j], shifts[j] = thirds16(points[2*j:2*j+2], x[16*j:16*j+16], w[16*j:16*j+16])
+		d[j], shifts[j] = thirds16(points[2*j:2*j+2], x[16*j:16*j+16], w[16*j:16*j+16], by)
 		most = larger(most, d[j])
 		b[2*j], b[2*j+1] = uint8(points[2*j]), uint8(points[2*j+1])
 		b[32+j] = uint8(points[2*j]>>8) | uint8(points[2*j+1]>>8)<<4

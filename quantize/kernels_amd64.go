@@ -178,3 +178,18 @@ func latticeRound4AVX2(points []uint16, which uint8, x []float32, w []float32, i
 //
 //go:noescape
 func latticeRound8AVX2(points []uint16, which uint8, x []float32, w []float32, inv float32, d float32, number []int32, start []uint32, near []uint16, values []float32) (off uint8)
+
+// latticeNear8AVX2 returns the near point of code with the least loss; near has room for seven more after the last list.
+//
+//go:noescape
+func latticeNear8AVX2(code int, x []float32, w []float32, d float32, shift float32, start []uint32, near []uint16, values []float32) (number int)
+
+// splits32AVX2 is the search of thirds32; way counts the ways to shift from 1, and 0 is none; from and to are places times 4. Each of the prefix sums is followed by seven copies of the last.
+//
+//go:noescape
+func splits32AVX2(sums *float32) (d float32, from int, to int, way int)
+
+// splits16AVX2 is the search of thirds16; way counts the ways to shift from 1, and 0 is none; from and to are places times 4. Each of the prefix sums is followed by seven copies of the last.
+//
+//go:noescape
+func splits16AVX2(sums *float32) (d float32, from int, to int, way int)

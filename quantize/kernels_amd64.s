@@ -5295,3 +5295,665 @@ DATA vector51<>+20(SB)/4, $0x000000f3
 DATA vector51<>+24(SB)/4, $0x000002d9
 DATA vector51<>+28(SB)/4, $0x0000088b
 GLOBL vector51<>(SB), RODATA|NOPTR, $32
+
+// func latticeNear8AVX2(code int, x []float32, w []float32, d float32, shift float32, start []uint32, near []uint16, values []float32) (number int)
+// Requires: AVX, AVX2
+TEXT ·latticeNear8AVX2(SB), NOSPLIT, $160-144
+	MOVQ         code+0(FP), AX
+	MOVQ         x_base+8(FP), CX
+	MOVQ         w_base+32(FP), DX
+	MOVQ         values_base+112(FP), BX
+	VBROADCASTSS shift+60(FP), Y0
+	VMOVUPS      Y0, (SP)
+	MOVQ         start_base+64(FP), SI
+	MOVL         (SI)(AX*4), DI
+	MOVL         4(SI)(AX*4), AX
+	MOVQ         near_base+88(FP), SI
+	LEAQ         (SI)(DI*2), SI
+	SUBQ         DI, AX
+	VBROADCASTSS d+56(FP), Y0
+	VMOVUPS      vector48<>+0(SB), Y1
+	VMOVUPS      Y1, 32(SP)
+	VXORPS       Y1, Y1, Y1
+	VMOVUPS      Y1, 64(SP)
+	VMOVUPS      vector49<>+0(SB), Y1
+	VMOVUPS      Y1, 96(SP)
+	VMOVD        AX, X1
+	VPBROADCASTD X1, Y1
+	VMOVUPS      Y1, 128(SP)
+	MOVQ         SI, DI
+
+near:
+	VXORPS     Y1, Y1, Y1
+	MOVWLZX    (DI), R8
+	SHLQ       $0x05, R8
+	VMOVUPS    (BX)(R8*1), Y2
+	VADDPS     (SP), Y2, Y2
+	VMULPS     Y2, Y0, Y2
+	VSUBPS     (CX), Y2, Y2
+	VMULPS     (DX), Y2, Y3
+	VMULPS     Y3, Y2, Y2
+	MOVWLZX    8(DI), R8
+	SHLQ       $0x05, R8
+	VMOVUPS    (BX)(R8*1), Y3
+	VADDPS     (SP), Y3, Y3
+	VMULPS     Y3, Y0, Y3
+	VSUBPS     (CX), Y3, Y3
+	VMULPS     (DX), Y3, Y4
+	VMULPS     Y4, Y3, Y3
+	VPERM2F128 $0x20, Y3, Y2, Y4
+	VPERM2F128 $0x31, Y3, Y2, Y2
+	MOVWLZX    2(DI), R8
+	SHLQ       $0x05, R8
+	VMOVUPS    (BX)(R8*1), Y3
+	VADDPS     (SP), Y3, Y3
+	VMULPS     Y3, Y0, Y3
+	VSUBPS     (CX), Y3, Y3
+	VMULPS     (DX), Y3, Y5
+	VMULPS     Y5, Y3, Y3
+	MOVWLZX    10(DI), R8
+	SHLQ       $0x05, R8
+	VMOVUPS    (BX)(R8*1), Y5
+	VADDPS     (SP), Y5, Y5
+	VMULPS     Y5, Y0, Y5
+	VSUBPS     (CX), Y5, Y5
+	VMULPS     (DX), Y5, Y6
+	VMULPS     Y6, Y5, Y5
+	VPERM2F128 $0x20, Y5, Y3, Y6
+	VPERM2F128 $0x31, Y5, Y3, Y3
+	MOVWLZX    4(DI), R8
+	SHLQ       $0x05, R8
+	VMOVUPS    (BX)(R8*1), Y5
+	VADDPS     (SP), Y5, Y5
+	VMULPS     Y5, Y0, Y5
+	VSUBPS     (CX), Y5, Y5
+	VMULPS     (DX), Y5, Y7
+	VMULPS     Y7, Y5, Y5
+	MOVWLZX    12(DI), R8
+	SHLQ       $0x05, R8
+	VMOVUPS    (BX)(R8*1), Y7
+	VADDPS     (SP), Y7, Y7
+	VMULPS     Y7, Y0, Y7
+	VSUBPS     (CX), Y7, Y7
+	VMULPS     (DX), Y7, Y8
+	VMULPS     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y7, Y5, Y8
+	VPERM2F128 $0x31, Y7, Y5, Y5
+	MOVWLZX    6(DI), R8
+	SHLQ       $0x05, R8
+	VMOVUPS    (BX)(R8*1), Y7
+	VADDPS     (SP), Y7, Y7
+	VMULPS     Y7, Y0, Y7
+	VSUBPS     (CX), Y7, Y7
+	VMULPS     (DX), Y7, Y9
+	VMULPS     Y9, Y7, Y7
+	MOVWLZX    14(DI), R8
+	SHLQ       $0x05, R8
+	VMOVUPS    (BX)(R8*1), Y9
+	VADDPS     (SP), Y9, Y9
+	VMULPS     Y9, Y0, Y9
+	VSUBPS     (CX), Y9, Y9
+	VMULPS     (DX), Y9, Y10
+	VMULPS     Y10, Y9, Y9
+	VPERM2F128 $0x20, Y9, Y7, Y10
+	VPERM2F128 $0x31, Y9, Y7, Y7
+	VUNPCKLPS  Y6, Y4, Y9
+	VUNPCKHPS  Y6, Y4, Y11
+	VUNPCKLPS  Y10, Y8, Y6
+	VUNPCKHPS  Y10, Y8, Y10
+	VUNPCKLPD  Y6, Y9, Y4
+	VUNPCKHPD  Y6, Y9, Y6
+	VUNPCKLPD  Y10, Y11, Y8
+	VUNPCKHPD  Y10, Y11, Y10
+	VADDPS     Y4, Y1, Y1
+	VADDPS     Y6, Y1, Y1
+	VADDPS     Y8, Y1, Y1
+	VADDPS     Y10, Y1, Y1
+	VUNPCKLPS  Y3, Y2, Y4
+	VUNPCKHPS  Y3, Y2, Y6
+	VUNPCKLPS  Y7, Y5, Y3
+	VUNPCKHPS  Y7, Y5, Y7
+	VUNPCKLPD  Y3, Y4, Y2
+	VUNPCKHPD  Y3, Y4, Y3
+	VUNPCKLPD  Y7, Y6, Y5
+	VUNPCKHPD  Y7, Y6, Y7
+	VADDPS     Y2, Y1, Y1
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y5, Y1, Y1
+	VADDPS     Y7, Y1, Y1
+	VMOVUPS    32(SP), Y2
+	VMOVUPS    128(SP), Y4
+	VCMPPS     $0x11, Y2, Y1, Y3
+	VPCMPGTD   96(SP), Y4, Y4
+	VPAND      Y4, Y3, Y3
+	VBLENDVPS  Y3, Y1, Y2, Y2
+	VMOVUPS    Y2, 32(SP)
+	VMOVUPS    64(SP), Y1
+	VMOVUPS    96(SP), Y4
+	VBLENDVPS  Y3, Y4, Y1, Y1
+	VMOVUPS    Y1, 64(SP)
+	VPADDD     vector45<>+0(SB), Y4, Y4
+	VMOVUPS    Y4, 96(SP)
+	ADDQ       $0x10, DI
+	SUBQ       $0x08, AX
+	JG         near
+	VMOVAPS    Y2, Y0
+	VPERMQ     $0x4e, Y0, Y3
+	VMINPS     Y0, Y3, Y0
+	VPSHUFD    $0x4e, Y0, Y3
+	VMINPS     Y0, Y3, Y0
+	VPSHUFD    $0xb1, Y0, Y3
+	VMINPS     Y0, Y3, Y0
+	VCMPPS     $0x04, Y0, Y2, Y0
+	VPOR       Y0, Y1, Y1
+	VPERMQ     $0x4e, Y1, Y0
+	VPMINUD    Y1, Y0, Y1
+	VPSHUFD    $0x4e, Y1, Y0
+	VPMINUD    Y1, Y0, Y1
+	VPSHUFD    $0xb1, Y1, Y0
+	VPMINUD    Y1, Y0, Y1
+	VMOVD      X1, AX
+	MOVWLZX    (SI)(AX*2), AX
+	MOVQ       AX, number+136(FP)
+	VZEROUPPER
+	RET
+
+// func splits32AVX2(sums *float32) (d float32, from int, to int, way int)
+// Requires: AVX, AVX2, SSE
+TEXT ·splits32AVX2(SB), NOSPLIT, $128-40
+	MOVQ    sums+0(FP), AX
+	XORQ    CX, CX
+	MOVQ    CX, way+32(FP)
+	MOVQ    CX, from+16(FP)
+	MOVQ    CX, to+24(FP)
+	VXORPS  Y0, Y0, Y0
+	MOVSS   X0, d+8(FP)
+	VMOVUPS vector52<>+0(SB), Y0
+	XORQ    DX, DX
+
+row:
+	MOVQ DX, BX
+
+column:
+	VBROADCASTSS (AX)(DX*1), Y2
+	VBROADCASTSS 160(AX)(DX*1), Y4
+	VMULPS       vector53<>+0(SB), Y2, Y1
+	VMOVUPS      (AX)(BX*1), Y3
+	VSUBPS       Y2, Y3, Y2
+	VMULPS       vector54<>+0(SB), Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VBROADCASTSS 128(AX), Y5
+	VSUBPS       Y3, Y5, Y5
+	VMULPS       vector55<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       vector53<>+0(SB), Y4, Y2
+	VMULPS       vector53<>+0(SB), Y2, Y2
+	VMOVUPS      160(AX)(BX*1), Y3
+	VSUBPS       Y4, Y3, Y5
+	VMULPS       vector54<>+0(SB), Y5, Y5
+	VMULPS       vector54<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VBROADCASTSS 288(AX), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       vector55<>+0(SB), Y4, Y4
+	VMULPS       vector55<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VBROADCASTSS (AX)(DX*1), Y4
+	VBROADCASTSS 160(AX)(DX*1), Y6
+	VMULPS       vector56<>+0(SB), Y4, Y3
+	VMOVUPS      (AX)(BX*1), Y5
+	VSUBPS       Y4, Y5, Y4
+	VMULPS       vector57<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VBROADCASTSS 128(AX), Y7
+	VSUBPS       Y5, Y7, Y7
+	VMULPS       vector58<>+0(SB), Y7, Y7
+	VADDPS       Y7, Y3, Y3
+	VMULPS       vector56<>+0(SB), Y6, Y4
+	VMULPS       vector56<>+0(SB), Y4, Y4
+	VMOVUPS      160(AX)(BX*1), Y5
+	VSUBPS       Y6, Y5, Y7
+	VMULPS       vector57<>+0(SB), Y7, Y7
+	VMULPS       vector57<>+0(SB), Y7, Y7
+	VADDPS       Y7, Y4, Y4
+	VBROADCASTSS 288(AX), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMULPS       vector58<>+0(SB), Y6, Y6
+	VMULPS       vector58<>+0(SB), Y6, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      Y1, (SP)
+	VMOVUPS      Y2, 32(SP)
+	VXORPS       Y5, Y5, Y5
+	VCMPPS       $0x0a, Y5, Y2, Y5
+	VMULPS       Y1, Y1, Y1
+	VPOR         Y5, Y1, Y1
+	VMOVUPS      Y3, 64(SP)
+	VMOVUPS      Y4, 96(SP)
+	VXORPS       Y5, Y5, Y5
+	VCMPPS       $0x0a, Y5, Y4, Y5
+	VMULPS       Y3, Y3, Y3
+	VPOR         Y5, Y3, Y3
+	MOVL         $0x000000ff, DI
+	MOVL         $0x000000ff, R8
+
+again:
+	XORL         CX, CX
+	VMULPS       Y2, Y0, Y5
+	VCMPPS       $0x1e, Y5, Y1, Y5
+	VMOVMSKPS    Y5, SI
+	ANDL         DI, SI
+	ORL          SI, CX
+	VMULPS       Y4, Y0, Y5
+	VCMPPS       $0x1e, Y5, Y3, Y5
+	VMOVMSKPS    Y5, DI
+	ANDL         R8, DI
+	ORL          DI, CX
+	TESTL        CX, CX
+	JZ           none
+	BSFL         CX, R9
+	BTL          R9, SI
+	JCS          take0
+	MOVQ         $0x00000002, SI
+	MOVQ         SI, way+32(FP)
+	MOVL         R9, SI
+	VMOVSS       64(SP)(SI*4), X5
+	VDIVSS       96(SP)(SI*4), X5, X0
+	MOVSS        X0, d+8(FP)
+	VMULSS       X5, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVB         R9, CL
+	MOVL         $0xfffffffe, DI
+	SHLL         CL, DI
+	MOVB         R9, CL
+	MOVL         $0xfffffffe, R8
+	SHLL         CL, R8
+	JMP          taken
+
+take0:
+	MOVQ         $0x00000001, SI
+	MOVQ         SI, way+32(FP)
+	MOVL         R9, SI
+	VMOVSS       (SP)(SI*4), X5
+	VDIVSS       32(SP)(SI*4), X5, X0
+	MOVSS        X0, d+8(FP)
+	VMULSS       X5, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVB         R9, CL
+	MOVL         $0xfffffffe, DI
+	SHLL         CL, DI
+	MOVB         R9, CL
+	MOVL         $0xffffffff, R8
+	SHLL         CL, R8
+
+taken:
+	MOVQ DX, from+16(FP)
+	LEAQ (BX)(SI*4), SI
+	MOVQ SI, to+24(FP)
+	JMP  again
+
+none:
+	ADDQ $0x20, BX
+	CMPQ BX, $0x00000080
+	JLE  column
+	ADDQ $0x04, DX
+	CMPQ DX, $0x00000080
+	JLE  row
+	VZEROUPPER
+	RET
+
+DATA vector52<>+0(SB)/4, $0xff7fffff
+DATA vector52<>+4(SB)/4, $0xff7fffff
+DATA vector52<>+8(SB)/4, $0xff7fffff
+DATA vector52<>+12(SB)/4, $0xff7fffff
+DATA vector52<>+16(SB)/4, $0xff7fffff
+DATA vector52<>+20(SB)/4, $0xff7fffff
+DATA vector52<>+24(SB)/4, $0xff7fffff
+DATA vector52<>+28(SB)/4, $0xff7fffff
+GLOBL vector52<>(SB), RODATA|NOPTR, $32
+
+DATA vector53<>+0(SB)/4, $0xbf600000
+DATA vector53<>+4(SB)/4, $0xbf600000
+DATA vector53<>+8(SB)/4, $0xbf600000
+DATA vector53<>+12(SB)/4, $0xbf600000
+DATA vector53<>+16(SB)/4, $0xbf600000
+DATA vector53<>+20(SB)/4, $0xbf600000
+DATA vector53<>+24(SB)/4, $0xbf600000
+DATA vector53<>+28(SB)/4, $0xbf600000
+GLOBL vector53<>(SB), RODATA|NOPTR, $32
+
+DATA vector54<>+0(SB)/4, $0x3e000000
+DATA vector54<>+4(SB)/4, $0x3e000000
+DATA vector54<>+8(SB)/4, $0x3e000000
+DATA vector54<>+12(SB)/4, $0x3e000000
+DATA vector54<>+16(SB)/4, $0x3e000000
+DATA vector54<>+20(SB)/4, $0x3e000000
+DATA vector54<>+24(SB)/4, $0x3e000000
+DATA vector54<>+28(SB)/4, $0x3e000000
+GLOBL vector54<>(SB), RODATA|NOPTR, $32
+
+DATA vector55<>+0(SB)/4, $0x3f900000
+DATA vector55<>+4(SB)/4, $0x3f900000
+DATA vector55<>+8(SB)/4, $0x3f900000
+DATA vector55<>+12(SB)/4, $0x3f900000
+DATA vector55<>+16(SB)/4, $0x3f900000
+DATA vector55<>+20(SB)/4, $0x3f900000
+DATA vector55<>+24(SB)/4, $0x3f900000
+DATA vector55<>+28(SB)/4, $0x3f900000
+GLOBL vector55<>(SB), RODATA|NOPTR, $32
+
+DATA vector56<>+0(SB)/4, $0xbf900000
+DATA vector56<>+4(SB)/4, $0xbf900000
+DATA vector56<>+8(SB)/4, $0xbf900000
+DATA vector56<>+12(SB)/4, $0xbf900000
+DATA vector56<>+16(SB)/4, $0xbf900000
+DATA vector56<>+20(SB)/4, $0xbf900000
+DATA vector56<>+24(SB)/4, $0xbf900000
+DATA vector56<>+28(SB)/4, $0xbf900000
+GLOBL vector56<>(SB), RODATA|NOPTR, $32
+
+DATA vector57<>+0(SB)/4, $0xbe000000
+DATA vector57<>+4(SB)/4, $0xbe000000
+DATA vector57<>+8(SB)/4, $0xbe000000
+DATA vector57<>+12(SB)/4, $0xbe000000
+DATA vector57<>+16(SB)/4, $0xbe000000
+DATA vector57<>+20(SB)/4, $0xbe000000
+DATA vector57<>+24(SB)/4, $0xbe000000
+DATA vector57<>+28(SB)/4, $0xbe000000
+GLOBL vector57<>(SB), RODATA|NOPTR, $32
+
+DATA vector58<>+0(SB)/4, $0x3f600000
+DATA vector58<>+4(SB)/4, $0x3f600000
+DATA vector58<>+8(SB)/4, $0x3f600000
+DATA vector58<>+12(SB)/4, $0x3f600000
+DATA vector58<>+16(SB)/4, $0x3f600000
+DATA vector58<>+20(SB)/4, $0x3f600000
+DATA vector58<>+24(SB)/4, $0x3f600000
+DATA vector58<>+28(SB)/4, $0x3f600000
+GLOBL vector58<>(SB), RODATA|NOPTR, $32
+
+// func splits16AVX2(sums *float32) (d float32, from int, to int, way int)
+// Requires: AVX, AVX2, SSE
+TEXT ·splits16AVX2(SB), NOSPLIT, $256-40
+	MOVQ    sums+0(FP), AX
+	XORQ    CX, CX
+	MOVQ    CX, way+32(FP)
+	MOVQ    CX, from+16(FP)
+	MOVQ    CX, to+24(FP)
+	VXORPS  Y0, Y0, Y0
+	MOVSS   X0, d+8(FP)
+	VMOVUPS vector52<>+0(SB), Y0
+	XORQ    DX, DX
+
+row:
+	MOVQ DX, BX
+
+column:
+	VBROADCASTSS 64(AX), Y1
+	VBROADCASTSS 160(AX), Y2
+	VBROADCASTSS (AX)(DX*1), Y3
+	VMULPS       vector55<>+0(SB), Y1, Y1
+	VADDPS       (AX)(BX*1), Y3, Y3
+	VSUBPS       Y3, Y1, Y1
+	VMULPS       vector55<>+0(SB), Y2, Y2
+	VMULPS       vector55<>+0(SB), Y2, Y2
+	VBROADCASTSS 96(AX)(DX*1), Y3
+	VMULPS       vector59<>+0(SB), Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VMOVUPS      96(AX)(BX*1), Y3
+	VMULPS       vector60<>+0(SB), Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VBROADCASTSS 64(AX), Y3
+	VBROADCASTSS 160(AX), Y4
+	VBROADCASTSS (AX)(DX*1), Y5
+	VMULPS       vector58<>+0(SB), Y3, Y3
+	VADDPS       (AX)(BX*1), Y5, Y5
+	VSUBPS       Y5, Y3, Y3
+	VMULPS       vector58<>+0(SB), Y4, Y4
+	VMULPS       vector58<>+0(SB), Y4, Y4
+	VBROADCASTSS 96(AX)(DX*1), Y5
+	VMULPS       vector61<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      96(AX)(BX*1), Y5
+	VMULPS       vector62<>+0(SB), Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VBROADCASTSS 256(AX), Y5
+	VBROADCASTSS 352(AX), Y6
+	VBROADCASTSS 192(AX)(DX*1), Y7
+	VMULPS       vector55<>+0(SB), Y5, Y5
+	VADDPS       192(AX)(BX*1), Y7, Y7
+	VSUBPS       Y7, Y5, Y5
+	VMULPS       vector55<>+0(SB), Y6, Y6
+	VMULPS       vector55<>+0(SB), Y6, Y6
+	VBROADCASTSS 288(AX)(DX*1), Y7
+	VMULPS       vector59<>+0(SB), Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      288(AX)(BX*1), Y7
+	VMULPS       vector60<>+0(SB), Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	VBROADCASTSS 256(AX), Y7
+	VBROADCASTSS 352(AX), Y8
+	VBROADCASTSS 192(AX)(DX*1), Y9
+	VMULPS       vector58<>+0(SB), Y7, Y7
+	VADDPS       192(AX)(BX*1), Y9, Y9
+	VSUBPS       Y9, Y7, Y7
+	VMULPS       vector58<>+0(SB), Y8, Y8
+	VMULPS       vector58<>+0(SB), Y8, Y8
+	VBROADCASTSS 288(AX)(DX*1), Y9
+	VMULPS       vector61<>+0(SB), Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      288(AX)(BX*1), Y9
+	VMULPS       vector62<>+0(SB), Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VADDPS       Y5, Y1, Y9
+	VADDPS       Y6, Y2, Y10
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y8, Y2, Y2
+	VADDPS       Y5, Y3, Y5
+	VADDPS       Y6, Y4, Y6
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VMOVUPS      Y9, (SP)
+	VMOVUPS      Y10, 32(SP)
+	VXORPS       Y7, Y7, Y7
+	VCMPPS       $0x0a, Y7, Y10, Y7
+	VMULPS       Y9, Y9, Y9
+	VPOR         Y7, Y9, Y9
+	VMOVUPS      Y1, 64(SP)
+	VMOVUPS      Y2, 96(SP)
+	VXORPS       Y7, Y7, Y7
+	VCMPPS       $0x0a, Y7, Y2, Y7
+	VMULPS       Y1, Y1, Y1
+	VPOR         Y7, Y1, Y1
+	VMOVUPS      Y5, 128(SP)
+	VMOVUPS      Y6, 160(SP)
+	VXORPS       Y7, Y7, Y7
+	VCMPPS       $0x0a, Y7, Y6, Y7
+	VMULPS       Y5, Y5, Y5
+	VPOR         Y7, Y5, Y5
+	VMOVUPS      Y3, 192(SP)
+	VMOVUPS      Y4, 224(SP)
+	VXORPS       Y7, Y7, Y7
+	VCMPPS       $0x0a, Y7, Y4, Y7
+	VMULPS       Y3, Y3, Y3
+	VPOR         Y7, Y3, Y3
+	MOVL         $0x000000ff, DI
+	MOVL         $0x000000ff, R8
+	MOVL         $0x000000ff, R9
+	MOVL         $0x000000ff, R10
+
+again:
+	XORL         CX, CX
+	VMULPS       Y10, Y0, Y7
+	VCMPPS       $0x1e, Y7, Y9, Y7
+	VMOVMSKPS    Y7, SI
+	ANDL         DI, SI
+	ORL          SI, CX
+	VMULPS       Y2, Y0, Y7
+	VCMPPS       $0x1e, Y7, Y1, Y7
+	VMOVMSKPS    Y7, DI
+	ANDL         R8, DI
+	ORL          DI, CX
+	VMULPS       Y6, Y0, Y7
+	VCMPPS       $0x1e, Y7, Y5, Y7
+	VMOVMSKPS    Y7, R8
+	ANDL         R9, R8
+	ORL          R8, CX
+	VMULPS       Y4, Y0, Y7
+	VCMPPS       $0x1e, Y7, Y3, Y7
+	VMOVMSKPS    Y7, R9
+	ANDL         R10, R9
+	ORL          R9, CX
+	TESTL        CX, CX
+	JZ           none
+	BSFL         CX, R11
+	BTL          R11, SI
+	JCS          take0
+	BTL          R11, DI
+	JCS          take1
+	BTL          R11, R8
+	JCS          take2
+	MOVQ         $0x00000004, SI
+	MOVQ         SI, way+32(FP)
+	MOVL         R11, SI
+	VMOVSS       192(SP)(SI*4), X7
+	VDIVSS       224(SP)(SI*4), X7, X0
+	MOVSS        X0, d+8(FP)
+	VMULSS       X7, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, DI
+	SHLL         CL, DI
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, R8
+	SHLL         CL, R8
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, R9
+	SHLL         CL, R9
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, R10
+	SHLL         CL, R10
+	JMP          taken
+
+take2:
+	MOVQ         $0x00000003, SI
+	MOVQ         SI, way+32(FP)
+	MOVL         R11, SI
+	VMOVSS       128(SP)(SI*4), X7
+	VDIVSS       160(SP)(SI*4), X7, X0
+	MOVSS        X0, d+8(FP)
+	VMULSS       X7, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, DI
+	SHLL         CL, DI
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, R8
+	SHLL         CL, R8
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, R9
+	SHLL         CL, R9
+	MOVB         R11, CL
+	MOVL         $0xffffffff, R10
+	SHLL         CL, R10
+	JMP          taken
+
+take1:
+	MOVQ         $0x00000002, SI
+	MOVQ         SI, way+32(FP)
+	MOVL         R11, SI
+	VMOVSS       64(SP)(SI*4), X7
+	VDIVSS       96(SP)(SI*4), X7, X0
+	MOVSS        X0, d+8(FP)
+	VMULSS       X7, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, DI
+	SHLL         CL, DI
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, R8
+	SHLL         CL, R8
+	MOVB         R11, CL
+	MOVL         $0xffffffff, R9
+	SHLL         CL, R9
+	MOVB         R11, CL
+	MOVL         $0xffffffff, R10
+	SHLL         CL, R10
+	JMP          taken
+
+take0:
+	MOVQ         $0x00000001, SI
+	MOVQ         SI, way+32(FP)
+	MOVL         R11, SI
+	VMOVSS       (SP)(SI*4), X7
+	VDIVSS       32(SP)(SI*4), X7, X0
+	MOVSS        X0, d+8(FP)
+	VMULSS       X7, X0, X0
+	VBROADCASTSS X0, Y0
+	MOVB         R11, CL
+	MOVL         $0xfffffffe, DI
+	SHLL         CL, DI
+	MOVB         R11, CL
+	MOVL         $0xffffffff, R8
+	SHLL         CL, R8
+	MOVB         R11, CL
+	MOVL         $0xffffffff, R9
+	SHLL         CL, R9
+	MOVB         R11, CL
+	MOVL         $0xffffffff, R10
+	SHLL         CL, R10
+
+taken:
+	MOVQ DX, from+16(FP)
+	LEAQ (BX)(SI*4), SI
+	MOVQ SI, to+24(FP)
+	JMP  again
+
+none:
+	ADDQ $0x20, BX
+	CMPQ BX, $0x00000040
+	JLE  column
+	ADDQ $0x04, DX
+	CMPQ DX, $0x00000040
+	JLE  row
+	VZEROUPPER
+	RET
+
+DATA vector59<>+0(SB)/4, $0x3f400000
+DATA vector59<>+4(SB)/4, $0x3f400000
+DATA vector59<>+8(SB)/4, $0x3f400000
+DATA vector59<>+12(SB)/4, $0x3f400000
+DATA vector59<>+16(SB)/4, $0x3f400000
+DATA vector59<>+20(SB)/4, $0x3f400000
+DATA vector59<>+24(SB)/4, $0x3f400000
+DATA vector59<>+28(SB)/4, $0x3f400000
+GLOBL vector59<>(SB), RODATA|NOPTR, $32
+
+DATA vector60<>+0(SB)/4, $0xbfa00000
+DATA vector60<>+4(SB)/4, $0xbfa00000
+DATA vector60<>+8(SB)/4, $0xbfa00000
+DATA vector60<>+12(SB)/4, $0xbfa00000
+DATA vector60<>+16(SB)/4, $0xbfa00000
+DATA vector60<>+20(SB)/4, $0xbfa00000
+DATA vector60<>+24(SB)/4, $0xbfa00000
+DATA vector60<>+28(SB)/4, $0xbfa00000
+GLOBL vector60<>(SB), RODATA|NOPTR, $32
+
+DATA vector61<>+0(SB)/4, $0x3fa00000
+DATA vector61<>+4(SB)/4, $0x3fa00000
+DATA vector61<>+8(SB)/4, $0x3fa00000
+DATA vector61<>+12(SB)/4, $0x3fa00000
+DATA vector61<>+16(SB)/4, $0x3fa00000
+DATA vector61<>+20(SB)/4, $0x3fa00000
+DATA vector61<>+24(SB)/4, $0x3fa00000
+DATA vector61<>+28(SB)/4, $0x3fa00000
+GLOBL vector61<>(SB), RODATA|NOPTR, $32
+
+DATA vector62<>+0(SB)/4, $0xbf400000
+DATA vector62<>+4(SB)/4, $0xbf400000
+DATA vector62<>+8(SB)/4, $0xbf400000
+DATA vector62<>+12(SB)/4, $0xbf400000
+DATA vector62<>+16(SB)/4, $0xbf400000
+DATA vector62<>+20(SB)/4, $0xbf400000
+DATA vector62<>+24(SB)/4, $0xbf400000
+DATA vector62<>+28(SB)/4, $0xbf400000
+GLOBL vector62<>(SB), RODATA|NOPTR, $32

@@ -149,6 +149,10 @@ func (t *lattice) point(code int32, x, w []float32, d, shift float32) (number in
 	if n := t.number[code]; n >= 0 {
 		return n, true
 	}
+	return t.nearest(code, x, w, d, shift), false
+}
+
+func (t *lattice) nearest(code int32, x, w []float32, d, shift float32) (number int32) {
 	near := t.near[t.start[code]:t.start[code+1]]
 	least := float32(math.MaxFloat32)
 	number = int32(near[0])
@@ -162,5 +166,5 @@ func (t *lattice) point(code int32, x, w []float32, d, shift float32) (number in
 			least, number = loss, int32(n)
 		}
 	}
-	return number, false
+	return number
 }

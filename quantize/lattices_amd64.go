@@ -12,6 +12,8 @@ type latticeType struct {
 }
 
 var latticeTypes = []latticeType{
+	{tensor.IQ1S, typeOfIQ1S(latticeVector), iq1_s},
+	{tensor.IQ1M, typeOfIQ1M(latticeVector), iq1_m},
 	{tensor.IQ2XXS, typeOfIQ2XXS(latticeVector), iq2_xxs},
 	{tensor.IQ2XS, typeOfIQ2XS(latticeVector), iq2_xs},
 	{tensor.IQ2S, typeOfIQ2S(latticeVector), iq2_s},
@@ -38,4 +40,30 @@ func (t *lattice) vectorRound(points []uint16, which uint8, x, w []float32, inv,
 		return latticeRound4AVX2(points, which, x, w, inv, d, t.number, t.start, t.near, t.values)
 	}
 	return latticeRound8AVX2(points, which, x, w, inv, d, t.number, t.start, t.near, t.values)
+}
+
+// vectorBest is best.
+func (s *splits32) vectorBest() (d float32, from, to int, shift float32) {
+	for i := 33; i < len(s.x); i++ {
+		s.x[i], s.w[i] = s.x[32], s.w[32]
+	}
+	d, from, to, way := splits32AVX2(&s.x[0])
+	return d, from / 4, to / 4, [...]float32{0, shift1, -shift1}[way]
+}
+
+// vectorBest is best.
+func (sums *splits16) vectorBest() (d float32, from, to int, shifts shifts16, found bool) {
+	for eight := range sums {
+		s := &sums[eight]
+		for i := 17; i < len(s.x); i++ {
+			s.x[i], s.w[i] = s.x[16], s.w[16]
+		}
+	}
+	d, from, to, way := splits16AVX2(&sums[0].x[0])
+	return d, from / 4, to / 4, shifts16(max(way-1, 0)), way > 0
+}
+
+// vectorNearest is nearest, for points of eight dimensions.
+func (t *lattice) vectorNearest(code int32, x, w []float32, d, shift float32) int32 {
+	return int32(latticeNear8AVX2(int(code), x, w, d, shift, t.start, t.near, t.values))
 }

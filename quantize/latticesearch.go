@@ -128,6 +128,14 @@ func (s *latticeSearch) round(t *lattice, points []uint16, which uint8, x, w []f
 	return t.round(points, which, x, w, inv, d)
 }
 
+// nearestBy is nearest.
+func (t *lattice) nearestBy(by latticePath, code int32, x, w []float32, d, shift float32) int32 {
+	if by == latticeVector {
+		return t.vectorNearest(code, x, w, d, shift)
+	}
+	return t.nearest(code, x, w, d, shift)
+}
+
 // round sets those points that which has a bit for, and returns which of them
 // stand for codes off the lattice. inv is 1/d.
 func (t *lattice) round(points []uint16, which uint8, x, w []float32, inv, d float32) (off uint8) {

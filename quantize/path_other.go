@@ -8,3 +8,16 @@ var vectorPaths []vectorPath
 func (t *lattice) vectorRound(points []uint16, which uint8, x, w []float32, inv, d float32) (off uint8) {
 	return t.round(points, which, x, w, inv, d)
 }
+
+// vectorBest is for vector paths.
+func (s *splits32) vectorBest() (d float32, from, to int, shift float32) { return s.best(latticeGo) }
+
+// vectorBest is for vector paths.
+func (sums *splits16) vectorBest() (d float32, from, to int, shifts shifts16, found bool) {
+	return sums.best(latticeGo)
+}
+
+// vectorNearest is for vector paths.
+func (t *lattice) vectorNearest(code int32, x, w []float32, d, shift float32) int32 {
+	return t.nearest(code, x, w, d, shift)
+}

@@ -5,35 +5,18 @@ import "math"
 // thirds32 splits 32 elements, sorted, in the two places and takes the shift for
 // which levels −1, 0 and 1 of the three parts have the greatest
 // (Σ w·x·v)²/Σ w·v², v = l + shift, and rounds the levels to points.
-func thirds32(points *[4]uint16, x, w []float32) (d, shift float32) {
+func thirds32(points *[4]uint16, x, w []float32, by latticePath) (d, shift float32) {
 	if largest(x) < 1e-12 {
 		return 0, shift1
 	}
 	var order [32]uint8
 	sortedOrder(order[:], x)
-	var sumX, sumW [33]float32
+	var sums splits32
 	for j, i := range order {
-		sumX[j+1] = sumX[j] + float32(w[i]*x[i])
-		sumW[j+1] = sumW[j] + w[i]
+		sums.x[j+1] = sums.x[j] + float32(w[i]*x[i])
+		sums.w[j+1] = sums.w[j] + w[i]
 	}
-	best := float32(-math.MaxFloat32)
-	var from, to int
-	for i := range sumX {
-		for j := i; j < len(sumX); j++ {
-			x0, x1, x2 := sumX[i]-sumX[0], sumX[j]-sumX[i], sumX[32]-sumX[j]
-			w0, w1, w2 := sumW[i]-sumW[0], sumW[j]-sumW[i], sumW[32]-sumW[j]
-			for _, s := range [2]float32{shift1, -shift1} {
-				low, mid, high := s-1, s, s+1
-				sumXV := float32(x0*low) + float32(x1*mid) + float32(x2*high)
-				sumV2 := float32(float32(w0*low)*low) + float32(float32(w1*mid)*mid) + float32(float32(w2*high)*high)
-				if sumV2 > 0 && float32(sumXV*sumXV) > float32(best*sumV2) {
-					d = sumXV / sumV2
-					best = float32(d * sumXV)
-					from, to, shift = i, j, s
-				}
-			}
-		}
-	}
+	d, from, to, shift := sums.best(by)
 	if shift == 0 {
 		return 0, shift1
 	}
@@ -43,7 +26,37 @@ func thirds32(points *[4]uint16, x, w []float32) (d, shift float32) {
 		shift = -shift
 	}
 	shifts := [4]float32{shift, shift, shift, shift}
-	return roundLevels(points[:], levels[:], x, w, d, shifts[:]), shift
+	return roundLevels(points[:], levels[:], x, w, d, shifts[:], by), shift
+}
+
+// splits32 are Σ w·x and Σ w over the first elements in order, with room for
+// kernels that look at eight places at once.
+type splits32 struct{ x, w [33 + 7]float32 }
+
+// best returns the scale and the places of the best split; shift is 0 if there
+// is none.
+func (s *splits32) best(by latticePath) (d float32, from, to int, shift float32) {
+	if by == latticeVector {
+		return s.vectorBest()
+	}
+	best := float32(-math.MaxFloat32)
+	for i := range 33 {
+		for j := i; j < 33; j++ {
+			x0, x1, x2 := s.x[i]-s.x[0], s.x[j]-s.x[i], s.x[32]-s.x[j]
+			w0, w1, w2 := s.w[i]-s.w[0], s.w[j]-s.w[i], s.w[32]-s.w[j]
+			for _, to1 := range [2]float32{shift1, -shift1} {
+				low, mid, high := to1-1, to1, to1+1
+				sumXV := float32(x0*low) + float32(x1*mid) + float32(x2*high)
+				sumV2 := float32(float32(w0*low)*low) + float32(float32(w1*mid)*mid) + float32(float32(w2*high)*high)
+				if sumV2 > 0 && float32(sumXV*sumXV) > float32(best*sumV2) {
+					d = sumXV / sumV2
+					best = float32(d * sumXV)
+					from, to, shift = i, j, to1
+				}
+			}
+		}
+	}
+	return d, from, to, shift
 }
 
 // splitLevels gives 0 to the elements before from in order, 1 to those before
@@ -68,7 +81,7 @@ func splitLevels(levels, order []uint8, from, to int, d float32) (magnitude floa
 
 // roundLevels rounds each eight levels to a point, and if any is off the lattice
 // returns the least-squares scale of the points, d otherwise.
-func roundLevels(points []uint16, levels []uint8, x, w []float32, d float32, shifts []float32) float32 {
+func roundLevels(points []uint16, levels []uint8, x, w []float32, d float32, shifts []float32, by latticePath) float32 {
 	t := latticeIQ1()
 	all := true
 	for k := range points {
@@ -76,9 +89,12 @@ func roundLevels(points []uint16, levels []uint8, x, w []float32, d float32, shi
 		for i := 7; i >= 0; i-- {
 			code = 3*code + int32(levels[8*k+i])
 		}
-		n, on := t.point(code, x[8*k:8*k+8], w[8*k:8*k+8], d, shifts[k])
+		n := t.number[code]
+		if n < 0 {
+			all = false
+			n = t.nearestBy(by, code, x[8*k:8*k+8], w[8*k:8*k+8], d, shifts[k])
+		}
 		points[k] = uint16(n)
-		all = all && on
 	}
 	if all {
 		return d
@@ -131,13 +147,13 @@ func (s shifts16) mask() uint8 { return uint8(s&2)<<2 | uint8(s&1)<<7 }
 // thirds16 is thirds32 for two eights with a shift each, and weighs the parts by
 // what a step of the levels changes. (llama.cpp ggml-quants.c@01243c58; before
 // that commit ggml summed in another order, and its bytes differed.)
-func thirds16(points []uint16, x, w []float32) (d float32, shifts shifts16) {
+func thirds16(points []uint16, x, w []float32, by latticePath) (d float32, shifts shifts16) {
 	if largest(x) < 1e-7 {
 		return 0, 0
 	}
 	var order [16]uint8
 	sortedOrder(order[:], x)
-	var sums [2]prefixSums
+	var sums splits16
 	for j, i := range order {
 		for eight := range sums {
 			s := &sums[eight]
@@ -147,8 +163,28 @@ func thirds16(points []uint16, x, w []float32) (d float32, shifts shifts16) {
 		s.x[j+1] += float32(w[i] * x[i])
 		s.w[j+1] += w[i]
 	}
-	best, found := float32(-math.MaxFloat32), false
-	var from, to int
+	d, from, to, shifts, found := sums.best(by)
+	if !found {
+		return 0, 0
+	}
+	var levels [16]uint8
+	d, flipped := splitLevels(levels[:], order[:], from, to, d)
+	if flipped {
+		shifts = 3 - shifts
+	}
+	v := shifts.values()
+	return roundLevels(points, levels[:], x, w, d, v[:], by), shifts
+}
+
+// splits16 are the sums of two eights.
+type splits16 [2]prefixSums
+
+// best returns the scale and the places of the best split.
+func (sums *splits16) best(by latticePath) (d float32, from, to int, shifts shifts16, found bool) {
+	if by == latticeVector {
+		return sums.vectorBest()
+	}
+	best := float32(-math.MaxFloat32)
 	for i := range 17 {
 		for j := i; j <= 16; j++ {
 			var xv, v2 [2][2]float32
@@ -166,20 +202,12 @@ func thirds16(points []uint16, x, w []float32) (d float32, shifts shifts16) {
 			}
 		}
 	}
-	if !found {
-		return 0, 0
-	}
-	var levels [16]uint8
-	d, flipped := splitLevels(levels[:], order[:], from, to, d)
-	if flipped {
-		shifts = 3 - shifts
-	}
-	v := shifts.values()
-	return roundLevels(points, levels[:], x, w, d, v[:]), shifts
+	return d, from, to, shifts, found
 }
 
-// prefixSums are Σ w·x and Σ w over the first elements in order that are in one eight.
-type prefixSums struct{ x, w [17]float32 }
+// prefixSums are Σ w·x and Σ w over the first elements in order that are in one
+// eight, with room for kernels that look at eight places at once.
+type prefixSums struct{ x, w [17 + 7]float32 }
 
 // split returns Σ w·x·v and Σ w·v² for v = shift−1 before i, shift before j and
 // shift+1 from there.

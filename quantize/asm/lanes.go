@@ -135,6 +135,7 @@ func (v isa) lanes() {
 	v.numbers()
 	v.simple()
 	v.lattices()
+	v.thirds()
 }
 
 func (v isa) transpose() {

@@ -12,6 +12,33 @@ import (
 func (v isa) lattices() {
 	v.lattice(4, 8)
 	v.lattice(8, 3)
+	v.shifted()
+}
+
+// shifted writes the search of lattice.point for points of eight dimensions.
+func (v isa) shifted() {
+	v.text("latticeNear8", "(code int, x, w []float32, d, shift float32, start []uint32, near []uint16, values []float32) (number int)",
+		"returns the near point of code with the least loss; near has room for seven more after the last list.")
+	code := Load(Param("code"), GP64()).(reg.GPVirtual)
+	x := Load(Param("x").Base(), GP64()).(reg.GPVirtual)
+	w := Load(Param("w").Base(), GP64()).(reg.GPVirtual)
+	values := Load(Param("values").Base(), GP64()).(reg.GPVirtual)
+	shift := AllocLocal(v.bytes())
+	VMOVUPS(v.scalar("shift"), shift)
+	n := GP64()
+	v.nearest(8, code, x, w, values, n, func(p reg.VecVirtual) { VADDPS(shift, p, p) })
+	Store(n, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// scalar fills a vector with a parameter.
+func (v isa) scalar(param string) reg.VecVirtual {
+	p, err := Param(param).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return v.spreadFrom(p.Addr)
 }
 
 // lattice writes lattice.round of the package. The losses of eight near points
@@ -42,7 +69,7 @@ func (v isa) lattice(dims, base int) {
 		TESTQ(n, n)
 		JGE(LabelRef("on"))
 		ORL(bit, off)
-		v.nearest(dims, code, x, w, values, n)
+		v.nearest(dims, code, x, w, values, n, func(reg.VecVirtual) {})
 		Label("on")
 		MOVW(n.As16(), Mem{Base: points})
 
@@ -69,12 +96,7 @@ func (v isa) elements(dims int, at reg.GPVirtual) reg.VecVirtual {
 
 // code is lattice.code of the package.
 func (v isa) code(dims, base int, x reg.VecVirtual) reg.GPVirtual {
-	by, l := v.reg(), v.reg()
-	param, err := Param("inv").Resolve()
-	if err != nil {
-		panic(err)
-	}
-	VBROADCASTSS(param.Addr, by)
+	by, l := v.scalar("inv"), v.reg()
 	VMULPS(x, by, l)
 	VSUBPS(float(1), l, l)
 	VMULPS(float(0.5), l, l)
@@ -92,8 +114,8 @@ func (v isa) code(dims, base int, x reg.VecVirtual) reg.GPVirtual {
 }
 
 // nearest sets n to the number of the near point with the least loss, the first
-// of several.
-func (v isa) nearest(dims int, code, x, w, values, n reg.GPVirtual) {
+// of several. move is what is done to the values of the points.
+func (v isa) nearest(dims int, code, x, w, values, n reg.GPVirtual, move func(values reg.VecVirtual)) {
 	list, begin, end := GP64(), GP64(), GP64()
 	Load(Param("start").Base(), list)
 	MOVL(Mem{Base: list, Index: code, Scale: 4}, begin.As32())
@@ -105,12 +127,7 @@ func (v isa) nearest(dims int, code, x, w, values, n reg.GPVirtual) {
 	if dims == 4 {
 		xs, ws = v.elements(dims, x), v.elements(dims, w)
 	}
-	d := v.reg()
-	param, err := Param("d").Resolve()
-	if err != nil {
-		panic(err)
-	}
-	VBROADCASTSS(param.Addr, d)
+	d := v.scalar("d")
 	// The registers are for the losses.
 	kept := AllocLocal(4 * v.bytes())
 	least, at, place := kept, kept.Offset(v.bytes()), kept.Offset(2*v.bytes())
@@ -125,7 +142,7 @@ func (v isa) nearest(dims int, code, x, w, values, n reg.GPVirtual) {
 	walk := GP64()
 	MOVQ(list, walk)
 	Label("near")
-	loss := v.losses(dims, walk, values, xs, ws, d)
+	loss := v.losses(dims, walk, values, xs, ws, d, move)
 	best, better, inside := v.load(least), v.reg(), v.load(many)
 	VCMPPS(Imm(less), best, loss, better)
 	VPCMPGTD(place, inside, inside)
@@ -152,7 +169,7 @@ func (v isa) nearest(dims int, code, x, w, values, n reg.GPVirtual) {
 }
 
 // losses returns Σ w·(d·v−x)² of the eight points whose numbers are at walk.
-func (v isa) losses(dims int, walk, values reg.GPVirtual, x, w Op, d reg.VecVirtual) reg.VecVirtual {
+func (v isa) losses(dims int, walk, values reg.GPVirtual, x, w Op, d reg.VecVirtual, move func(values reg.VecVirtual)) reg.VecVirtual {
 	point := func(i int) Mem {
 		n := GP64()
 		MOVWLZX(Mem{Base: walk, Disp: 2 * i}, n.As32())
@@ -160,6 +177,7 @@ func (v isa) losses(dims int, walk, values reg.GPVirtual, x, w Op, d reg.VecVirt
 		return Mem{Base: values, Index: n, Scale: 1}
 	}
 	parts := func(p reg.VecVirtual) {
+		move(p)
 		VMULPS(p, d, p)
 		VSUBPS(x, p, p)
 		t := v.reg()
