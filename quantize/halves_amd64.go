@@ -2,6 +2,8 @@
 
 package quantize
 
+import "unsafe"
+
 // A kernel cannot be interrupted, so that no call gets more elements than this:
 // some tens of microseconds.
 const kernelElems = 1 << 16
@@ -45,4 +47,18 @@ func f16OfF32Bytes(dst, src []byte) (overflows int) {
 		dst, src = dst[2*n:], src[4*n:]
 	}
 	return overflows
+}
+
+// copiedF32 is decodeF32: the processor has float32 in the same order.
+func copiedF32(dst []float32, src []byte) { copy(memoryOf(dst), src[:4*len(dst)]) }
+
+// copyF32 is encodeF32.
+func copyF32(dst []byte, src, _ []float32) int {
+	copy(dst[:4*len(src)], memoryOf(src))
+	return 0
+}
+
+// memoryOf returns the memory of x.
+func memoryOf(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }

@@ -12,6 +12,7 @@ var vectorPaths = []vectorPath{{
 	name:      "avx2",
 	available: cpu.X86.HasAVX2 && cpu.X86.HasF16C,
 	encode: withLanes(map[tensor.DType]func(dst []byte, src, importance []float32) int{
+		tensor.F32:  copyF32,
 		tensor.F16:  narrowed(f16FromF32AVX2, encodeF16),
 		tensor.BF16: narrowed(bf16FromF32AVX2, encodeBF16),
 		tensor.Q4_0: legacyEncoder(tensor.Q4_0, q4_0, encodeQ4_0AVX2),
@@ -22,6 +23,7 @@ var vectorPaths = []vectorPath{{
 	}),
 	decode: withNumbers(map[tensor.DType]func(dst []float32, src []byte){
 		tensor.Q8_0: decodeQ8_0,
+		tensor.F32:  copiedF32,
 		tensor.F16:  widenedBy(f32FromF16AVX2, decodeF16),
 		tensor.BF16: widenedBy(f32FromBF16AVX2, decodeBF16),
 	}),
