@@ -26,7 +26,7 @@ const (
 	floatBytes = 4
 )
 
-// A shape holds the hyperparameters that memory depends on.
+// A memoryShape holds the hyperparameters that memory depends on.
 type memoryShape struct {
 	layers, heads, embedding, feedForward, vocabulary float64
 	keysAndValues                                     float64 // elements of the cache for a position, all layers together
@@ -72,7 +72,7 @@ func (m memoryShape) activations(context float64) float64 {
 	return ubatch * floatBytes * (m.vocabulary + 2*m.feedForward + 4*m.embedding + m.heads*context)
 }
 
-func bytesText(n float64) string { return humanize.IBytes(uint64(n)) }
+func bytesText(n float64) string { return humanize.IBytes(uint64(min(n, math.MaxInt64))) }
 
 // memoryShape reads the hyperparameters of a model that keeps keys and values as
 // llama does, under the names of the GGUF specification.

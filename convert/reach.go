@@ -46,12 +46,8 @@ func (p *Plan) reach(ctx context.Context, dst string) error {
 	if err != nil {
 		return err
 	}
-	options, err := draft.measure(ctx, b.bits(), goal.workers())
+	s, err := draft.selectTypes(ctx, b, goal)
 	if err != nil {
-		return err
-	}
-	s := newSelection(draft, options)
-	if err := s.solve(b, goal); err != nil {
 		return err
 	}
 	if p.Recipe, err = s.recipe(p); err != nil {
@@ -66,6 +62,22 @@ func (p *Plan) reach(ctx context.Context, dst string) error {
 		return fmt.Errorf("smelt planned a file of %d bytes for a limit of %d", p.Place.Size, b.size)
 	}
 	return nil
+}
+
+// selectTypes chooses; that nothing fits is known before anything is measured.
+func (p *Plan) selectTypes(ctx context.Context, b *budget, goal Goal) (*selection, error) {
+	options, err := p.sized(b.bits())
+	if err != nil {
+		return nil, err
+	}
+	if err := newSelection(p, options).solve(b, goal); err != nil {
+		return nil, err
+	}
+	if options, err = p.measure(ctx, options, goal.workers()); err != nil {
+		return nil, err
+	}
+	s := newSelection(p, options)
+	return s, s.solve(b, goal)
 }
 
 // stores reports whether runtimes of the target load matrices of type d.
@@ -194,6 +206,8 @@ func (s *selection) nearestFileType(p *Plan) (uint32, error) {
 		}
 	}
 	tensors := p.canon.Model.Tensors()
+	how := p.options.Quantize
+	how.NoFallback, how.Requantize = false, true // nothing is made by these recipes
 	var fileType uint32
 	most := int64(-1)
 	for _, r := range quantize.Recipes() {
@@ -201,7 +215,7 @@ func (s *selection) nearestFileType(p *Plan) (uint32, error) {
 			continue
 		}
 		q := &Plan{Source: p.Source, Target: p.Target, Arch: p.Arch, Recipe: &r}
-		choices, err := q.choose(p.canon.Model.Meta, tensors, p.options.Quantize)
+		choices, err := q.choose(p.canon.Model.Meta, tensors, how)
 		if err != nil {
 			return 0, err
 		}

@@ -42,6 +42,19 @@ func planned(t *testing.T, s *Source, opt Options) *Plan {
 	return p
 }
 
+// measured returns the options of a plan's tensors at 3 bits for a weight.
+func measured(t *testing.T, p *Plan) [][]quantize.Option {
+	t.Helper()
+	options, err := p.sized(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if options, err = p.measure(context.Background(), options, 2); err != nil {
+		t.Fatal(err)
+	}
+	return options
+}
+
 func TestFilesAreNeverLargerThanAsked(t *testing.T) {
 	s := layered(t)
 	var unreachable *GoalError
@@ -110,10 +123,7 @@ func TestTypesForASizeHaveLessErrorThanThoseOfARecipe(t *testing.T) {
 func TestMeasuredErrorIsThatOfTheFile(t *testing.T) {
 	s := layered(t)
 	draft := planned(t, s, Options{Type: "Q8_0"})
-	options, err := draft.measure(context.Background(), 3, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	options := measured(t, draft)
 	for _, name := range []string{"Q2_K", "Q4_0", "Q4_K_S", "IQ4_NL", "IQ3_S"} {
 		r, _ := written(t, s, Options{Type: name, Quantize: Quantization{Pure: true}}, RunOptions{})
 		for i, l := range r.Losses {
@@ -136,10 +146,7 @@ func TestImportanceWeighsWhatIsMeasured(t *testing.T) {
 	weights := positive(2, row)
 	s := sourceOf(t, tensor.Meta{}, w)
 	draft := planned(t, s, Options{Type: "Q8_0", Quantize: Quantization{Importance: imatrix(t, floats(t, w.Name, tensor.Shape{1, row}, weights))}})
-	options, err := draft.measure(context.Background(), 3, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	options := measured(t, draft)
 	x, y, mean := normal(1, rows*row), make([]float32, rows*row), 0.0
 	for _, v := range weights {
 		mean += float64(v) / row
@@ -223,6 +230,22 @@ func TestPlanForASizeSaysErrorAndSizeOfEachChoice(t *testing.T) {
 	}
 	if all := strings.Join(p.Notes, " "); !strings.Contains(all, "no other choice within the size has less than") {
 		t.Errorf("notes %q do not sum up the choice", all)
+	}
+}
+
+// A source whose values only some types hold, and flags that the recipes to
+// compare with would refuse.
+func TestTypesThatCannotHoldATensorAreNotChosen(t *testing.T) {
+	x := normal(1, 4*256)
+	x[5] = 1e6 // more than F16 holds
+	y := normal(2, 4*96)
+	s := sourceOf(t, tensor.Meta{}, floats(t, "blk.0.ffn_up.weight", tensor.Shape{4, 256}, x), floats(t, "blk.0.ffn_down.weight", tensor.Shape{4, 96}, y))
+	p := planned(t, s, Options{Goal: Goal{BitsPerWeight: 18}, Quantize: Quantization{NoFallback: true}})
+	if got := p.Steps[0].To.DType; got == tensor.F16 {
+		t.Errorf("%s with a value of 1e6 becomes %v", p.Steps[0].To.Name, got)
+	}
+	if s := p.Steps[1]; s.Fallback != "" {
+		t.Errorf("%s falls back: %s", s.To.Name, s.Reason())
 	}
 }
 

@@ -97,34 +97,32 @@ func (m *sample) error(d tensor.DType, w *worker) (e float64, ok bool, err error
 	return e, !math.IsInf(e, 0) && !math.IsNaN(e), nil
 }
 
-// measure returns the options of every free tensor: what its type may be, with
-// the size in the file and the error.
-func (p *Plan) measure(ctx context.Context, bits float64, workers int) ([][]quantize.Option, error) {
+// sized returns the options of every free tensor without their errors: what its
+// type may be if there are bits for a weight, with the size in the file.
+func (p *Plan) sized(bits float64) ([][]quantize.Option, error) {
 	options := make([][]quantize.Option, len(p.Steps))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(workers)
 	for i := range p.Steps {
-		if !p.Steps[i].free {
+		s := &p.Steps[i]
+		if !s.free {
 			continue
 		}
-		g.Go(func() (err error) {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
+		for _, d := range s.types(bits) {
+			if !p.stores(d) {
+				continue
 			}
-			options[i], err = p.optionsOf(&p.Steps[i], bits)
-			return err
-		})
+			n, err := d.Bytes(s.To.Shape)
+			if err != nil {
+				return nil, &tensor.Error{Op: "plan", Tensor: s.To.Name, Err: err}
+			}
+			options[i] = append(options[i], quantize.Option{DType: d, Bytes: p.Target.padded(p, n)})
+		}
 	}
-	return options, g.Wait()
+	return options, nil
 }
 
-// optionsOf measures the candidates for one tensor. The type that it has takes
-// no error.
-func (p *Plan) optionsOf(s *Step, bits float64) ([]quantize.Option, error) {
-	sampled, err := newSample(s)
-	if err != nil {
-		return nil, err
-	}
+// types returns what may be tried for s: the type that it has, which takes no
+// error, and the candidates.
+func (s *Step) types(bits float64) []tensor.DType {
 	weighed := quantize.Unweighed
 	if s.importance != nil {
 		weighed = quantize.Weighed
@@ -135,23 +133,44 @@ func (p *Plan) optionsOf(s *Step, bits float64) ([]quantize.Option, error) {
 			types = append(types, c.DType)
 		}
 	}
-	var options []quantize.Option
-	var w worker
-	for _, d := range types {
-		if !p.stores(d) {
+	return types
+}
+
+// measure returns options with their errors, without those that do not hold
+// their tensor.
+func (p *Plan) measure(ctx context.Context, options [][]quantize.Option, workers int) ([][]quantize.Option, error) {
+	measured := make([][]quantize.Option, len(options))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for i := range options {
+		if len(options[i]) == 0 {
 			continue
 		}
-		e, ok, err := sampled.error(d, &w)
-		if err != nil {
-			return nil, err
-		}
-		n, err := d.Bytes(s.To.Shape)
-		if err != nil {
+		g.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			measured[i], err = p.Steps[i].measure(options[i])
+			return err
+		})
+	}
+	return measured, g.Wait()
+}
+
+func (s *Step) measure(options []quantize.Option) (measured []quantize.Option, err error) {
+	sampled, err := newSample(s)
+	if err != nil {
+		return nil, err
+	}
+	var w worker
+	for _, o := range options {
+		var ok bool
+		if o.Error, ok, err = sampled.error(o.DType, &w); err != nil {
 			return nil, err
 		}
 		if ok {
-			options = append(options, quantize.Option{DType: d, Bytes: p.Target.padded(p, n), Error: e})
+			measured = append(measured, o)
 		}
 	}
-	return options, nil
+	return measured, nil
 }
