@@ -118,6 +118,58 @@ func TestTypesForASizeHaveLessErrorThanThoseOfARecipe(t *testing.T) {
 	}
 }
 
+// With an importance matrix it is the weighed error that is less than that of a
+// recipe made with the same matrix.
+func TestTypesForASizeHaveLessWeighedErrorThanThoseOfARecipe(t *testing.T) {
+	source := layered(t)
+	var entries []*tensor.Tensor
+	weights := map[string][]float32{}
+	for i, w := range source.Model.Tensors()[1:] {
+		x := positive(uint64(200+i), 256)
+		for k := range x { // from alike to very different
+			x[k] = float32(math.Pow(float64(x[k]), float64(i%5)))
+		}
+		weights[w.Name] = x
+		entries = append(entries, floats(t, w.Name, tensor.Shape{1, 256}, x))
+	}
+	how := Quantization{Importance: imatrix(t, entries...)}
+	weighed := func(file []byte) (sum float64) {
+		data, m := bytesIn(t, file)
+		for _, w := range source.Model.Tensors()[1:] {
+			b, err := w.ReadAll()
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, y, mean := decoded(t, w.DType, b), decoded(t, m.Tensor(w.Name).DType, data[w.Name]), meanOf(weights[w.Name])
+			for i, v := range x {
+				d := float64(v) - float64(y[i])
+				sum += float64(weights[w.Name][i%256]) / mean * d * d
+			}
+		}
+		return sum
+	}
+	for _, name := range []string{"Q4_K_M", "Q2_K"} {
+		_, ruled := written(t, source, Options{Type: name, Quantize: how}, RunOptions{})
+		_, solved := written(t, source, Options{Goal: Goal{Size: int64(len(ruled))}, Quantize: how}, RunOptions{})
+		if got, want := weighed(solved), weighed(ruled); got >= want || len(solved) > len(ruled) {
+			t.Errorf("weighed error %g in %d bytes, %s has %g in %d", got, len(solved), name, want, len(ruled))
+		}
+	}
+}
+
+// decoded returns the numbers in b.
+func decoded(t *testing.T, d tensor.DType, b []byte) []float32 {
+	t.Helper()
+	c, err := quantize.CodecOf(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _ := d.Layout()
+	x := make([]float32, len(b)/l.Bytes*l.Elems)
+	c.Decode(x, b)
+	return x
+}
+
 // All rows of these tensors are in the sample: what is planned with is the error
 // of the file.
 func TestMeasuredErrorIsThatOfTheFile(t *testing.T) {
