@@ -30,7 +30,7 @@ var quantizedWhole = []struct {
 	types  []string
 	needs  []string // types that need an importance matrix
 }{
-	{"SmolLM2", smollm2F16, []string{"Q4_K_M", "Q3_K_L", "IQ4_XS", "Q8_0", "Q6_K", "Q2_K"}, nil},
+	{"SmolLM2", smollm2F16, []string{"Q4_K_M", "Q3_K_L", "IQ4_XS"}, nil},
 	{"mixture", mixture, []string{"Q4_K_M", "Q5_K_S", "Q6_K", "Q8_0", "IQ4_XS", "Q2_K", "MXFP4_MOE", "Q4_0", "TQ2_0"}, []string{"IQ2_XS", "IQ3_XXS", "Q2_K_S"}},
 }
 
