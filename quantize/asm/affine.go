@@ -43,7 +43,7 @@ func (v isa) affine(name string, of measure) {
 	k.rows("firstLevels", 0, func(p int) {
 		x := v.load(k.row(rowsX, p))
 		VSUBPS(lows[p], x, x)
-		VMOVUPS(level(x, by[p], bits(magicBits), k.field(top, p)), k.row(rowsLevel, p))
+		VMOVUPS(level(round, x, by[p], bits(magicBits), k.field(top, p)), k.row(rowsLevel, p))
 	})
 	k.each(func(p int) { VMOVUPS(k.field(scale, p), by[p]) })
 	loss := k.loss("firstLoss", by, lows, of)
@@ -128,11 +128,20 @@ func (k *laneKernel) tryAffine(factor reg.GPVirtual, of measure) {
 		VDIVPS(by[p], f, by[p])
 		k.store(by[p], tried, p)
 	})
+	var ends []reg.VecVirtual
+	k.each(func(p int) {
+		for _, at := range []int{first, high} {
+			end := v.load(k.field(at, p))
+			VSUBPS(lows[p], end, end)
+			VMULPS(by[p], end, end)
+			ends = append(ends, end)
+		}
+	})
 	sumL, sumL2, sumLX := k.zeros(), k.zeros(), k.zeros()
-	k.rows("levels", 0, func(p int) {
+	k.roundedRows("levels", ends, func(rounder rounder, p int) {
 		x, t := v.load(k.row(rowsX, p)), v.reg()
 		VSUBPS(lows[p], x, t)
-		l := level(t, by[p], bits(magicBits), k.field(top, p))
+		l := level(rounder, t, by[p], bits(magicBits), k.field(top, p))
 		VMOVUPS(l, k.row(rowsLevel, p))
 		wl := v.reg()
 		VMULPS(k.row(rowsW, p), l, wl)

@@ -118,9 +118,12 @@ const (
 	magicBits = 0x4b400000
 )
 
-// round turns f into the bits of magic + nearest(f) clamped to [low, high],
-// bounds that carry magicBits themselves. Like the package's nearest it keeps
-// only what is in the mantissa if f is too large.
+// A rounder turns f into the bits of magic + nearest(f) clamped to [low, high],
+// bounds that carry magicBits themselves.
+type rounder func(f reg.VecVirtual, low, high Op)
+
+// round like the package's nearest keeps only what is in the mantissa if f is
+// too large.
 func round(f reg.VecVirtual, low, high Op) {
 	VADDPS(float(magic), f, f)
 	VPAND(bits(0x7fffff), f, f)
@@ -128,6 +131,15 @@ func round(f reg.VecVirtual, low, high Op) {
 	VPMAXSD(low, f, f)
 	VPMINSD(high, f, f)
 }
+
+// roundSmall is round for magnitudes below small.
+func roundSmall(f reg.VecVirtual, low, high Op) {
+	VADDPS(float(magic), f, f)
+	VPMAXSD(low, f, f)
+	VPMINSD(high, f, f)
+}
+
+const small = 1 << 22
 
 // loop repeats body until counter, which it decrements, is 0.
 func loop(label string, counter reg.GPVirtual, body func()) {

@@ -243,10 +243,29 @@ func (v isa) weights() {
 }
 
 // level returns the level that x·inv rounds to, as a float32.
-func level(x, inv reg.VecVirtual, low, high Op) reg.VecVirtual {
+func level(by rounder, x, inv reg.VecVirtual, low, high Op) reg.VecVirtual {
 	l := YMM()
 	VMULPS(x, inv, l)
-	round(l, low, high)
+	by(l, low, high)
 	VSUBPS(float(magic), l, l)
 	return l
+}
+
+// roundedRows is rows with roundSmall if all lanes of ends, what the ends of the
+// groups are before rounding, are small, and with round otherwise.
+func (k *laneKernel) roundedRows(label string, ends []reg.VecVirtual, body func(by rounder, p int)) {
+	all := k.v.load(bits(^uint32(0)))
+	for _, end := range ends {
+		VANDPS(bits(magBits), end, end)
+		VANDPS(k.v.compare(less, end, float(small)), all, all)
+	}
+	mask := GP32()
+	VMOVMSKPS(all, mask)
+	CMPL(mask, U32(1<<k.v.width-1))
+	JNE(LabelRef(label + "Large"))
+	k.rows(label+"Small", 0, func(p int) { body(roundSmall, p) })
+	JMP(LabelRef(label + "End"))
+	Label(label + "Large")
+	k.rows(label+"Rows", 0, func(p int) { body(round, p) })
+	Label(label + "End")
 }

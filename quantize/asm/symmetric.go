@@ -101,9 +101,11 @@ func (k *laneKernel) symmetricSums(label string, factor reg.GPVirtual) (sumLX, s
 		VDIVPS(k.field(peak, p), by[p], by[p])
 		k.store(by[p], tried, p)
 	})
+	ends := k.vectors()
+	k.each(func(p int) { VMULPS(k.field(peak, p), by[p], ends[p]) })
 	sumLX, sumL2 = k.zeros(), k.zeros()
-	k.rows(label, 0, func(p int) {
-		l := level(v.load(k.row(rowsX, p)), by[p], k.field(first, p), k.field(top, p))
+	k.roundedRows(label, ends, func(rounder rounder, p int) {
+		l := level(rounder, v.load(k.row(rowsX, p)), by[p], k.field(first, p), k.field(top, p))
 		t := v.reg()
 		VMULPS(k.row(rowsLevel, p), l, t)
 		VADDPS(t, sumLX[p], sumLX[p])
@@ -129,7 +131,7 @@ func (v isa) refined() {
 	})
 	k.rows("firstLevels", 0, func(p int) {
 		x, w, t := v.load(k.row(rowsX, p)), v.reg(), v.reg()
-		l := level(x, v.load(k.field(inv, p)), bottom, limit)
+		l := level(round, x, v.load(k.field(inv, p)), bottom, limit)
 		VMOVUPS(l, k.row(rowsLevel, p))
 		VMULPS(x, x, w)
 		VMULPS(x, w, t)
