@@ -13,7 +13,9 @@ import (
 // batch is the number of groups that one call of a lane kernel works on.
 const batch = 16
 
-// An isa is an instruction set with vectors of that many float32.
+// An isa is an instruction set with vectors of that many float32. Kernels say
+// what lanes do in its terms; only what moves elements between lanes, and what
+// compare and choose do with masks, is AVX2's own.
 type isa struct {
 	name  string
 	width int
