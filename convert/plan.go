@@ -86,6 +86,9 @@ func NewPlan(ctx context.Context, src *Source, dst string, opt Options) (*Plan, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if _, err := quantize.VectorPath(); err != nil {
+		return nil, err
+	}
 	if opt.Goal != (Goal{}) {
 		if err := opt.draft(); err != nil {
 			return nil, err

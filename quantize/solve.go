@@ -112,7 +112,7 @@ func lowerHull(options []Option) []int {
 func (s *Solution) climb(tensors [][]Option, steps []step, limit int64) {
 	for _, st := range steps {
 		if st.bytes > limit-s.Bytes {
-			s.Bound = max(0, s.sum(tensors)-st.slope*float64(limit-s.Bytes))
+			s.Bound = max(0, s.sum(tensors)-float64(st.slope*float64(limit-s.Bytes)))
 			return
 		}
 		s.Options[st.tensor] = st.to
