@@ -197,26 +197,40 @@ func grow(b []byte, n int64) []byte {
 	return make([]byte, n)
 }
 
-// copy moves n bytes without looking at them: inside the kernel if the source
-// is a range of a file.
+// copyBuffer is how much a copy holds: little enough to stay in a core's cache.
+const copyBuffer = 256 << 10
+
+// copy moves n bytes without looking at them. A range of a file is read past
+// its map, whose page faults would cost more than the copy.
 func (w *worker) copy(s *Step, srcOff, dstOff, n int64) error {
-	if f, at, ok := fileRange(s.From.Data, srcOff); ok {
-		done := kernelCopy(w.run.sink.f, dstOff, f, at, n)
-		srcOff, dstOff, n = srcOff+done, dstOff+done, n-done
+	f, at, isFile := fileRange(s.From.Data, srcOff)
+	if isFile && shareBlocks(w.run.sink.f, dstOff, f, at, n) {
+		return nil
 	}
 	w.held = held{}
 	for n > 0 {
-		w.src = grow(w.src, min(n, 1<<20))
-		if err := s.From.ReadFull(w.src, srcOff); err != nil {
+		w.src = grow(w.src, min(n, copyBuffer))
+		if err := w.readPart(s.From, srcOff, f, at); err != nil {
 			return err
 		}
 		if err := w.run.sink.write(w.src, dstOff); err != nil {
 			return err
 		}
 		k := int64(len(w.src))
-		srcOff, dstOff, n = srcOff+k, dstOff+k, n-k
+		srcOff, dstOff, at, n = srcOff+k, dstOff+k, at+k, n-k
 	}
 	return nil
+}
+
+// readPart fills src from byte off of a tensor, which is byte at of f if that
+// is not nil.
+func (w *worker) readPart(from *tensor.Tensor, off int64, f *os.File, at int64) error {
+	if f != nil {
+		if _, err := f.ReadAt(w.src, at); err == nil {
+			return nil
+		}
+	}
+	return from.ReadFull(w.src, off) // an error of the file is told as the tensor's
 }
 
 // fileRange finds the file under sections of sections, and the place of off in it.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Convert a checkpoint of large-v2's dimensions and copy it with cp on the same disk, in turns; compare.
 
-  bench.py [--smelt FILE] [--dir DIR] [--rounds N] [--warm]
+  bench.py [--smelt FILE] [--dir DIR] [--rounds N] [--warm] [--only WORDS]
 
 Prints, for each conversion, the medians of the source bytes read per second by cp and by smelt (both including the
 fsync of what they wrote), their ratio, and the peak of smelt's private memory (RssAnon: mapped pages apart). Exits 1
@@ -120,9 +120,10 @@ def main():
     parser.add_argument("--dir", type=pathlib.Path, default=CACHE / "bench")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm", action="store_true")
+    parser.add_argument("--only", default="", help="just the conversions whose name holds this")
     args = parser.parse_args()
     args.dir.mkdir(parents=True, exist_ok=True)
-    results = [compare(args, *c) for c in CONVERSIONS]
+    results = [compare(args, *c) for c in CONVERSIONS if args.only in c[0]]
     sys.exit(0 if all(results) else 1)
 
 
