@@ -1,0 +1,148 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/smelt-project/smelt/infer"
+)
+
+// How much of an attention a task works on at a time: its scores stay in the
+// first cache.
+const (
+	attendQueries = 16 * tileRows
+	attendKeys    = 4 * tileCols
+)
+
+// Attend makes y, the values weighted by the softmax of the scaled products of
+// queries and keys. It never holds all scores: of a block of keys after the other
+// the largest score, the sum and the weighted values so far are kept, and scaled
+// down when a larger score comes (Milakov and Gimelshein, arXiv:1805.02867; Dao
+// et al., arXiv:2205.14135).
+func (b *Backend) Attend(y, q, k, v infer.Buffer, h infer.Heads) {
+	u := b.use("attend")
+	u.check(h.Heads > 0 && h.KVHeads > 0 && h.Heads%h.KVHeads == 0 && h.Dim > 0 && h.Heads <= maxElems/h.Dim,
+		"%d heads over %d of %d elements", h.Heads, h.KVHeads, h.Dim)
+	u.check(h.Keys > 0 && (!h.Causal || h.Queries <= h.Keys), "%d queries of %d keys", h.Queries, h.Keys)
+	a := attention{h: h, kernels: b.kernels,
+		q: u.rows(q, h.Queries, h.Heads*h.Dim), y: u.rows(y, h.Queries, h.Heads*h.Dim),
+		k: u.rows(k, h.Keys, h.KVHeads*h.Dim), v: u.rows(v, h.Keys, h.KVHeads*h.Dim)}
+	if !u.ok {
+		return
+	}
+	blocks := (h.Queries + attendQueries - 1) / attendQueries
+	b.each(u.op, h.Heads*blocks, func(s *scratch, task int) error {
+		lo := task / h.Heads * attendQueries
+		a.block(s, task%h.Heads, lo, min(h.Queries, lo+attendQueries))
+		return nil
+	})
+}
+
+type attention struct {
+	h          infer.Heads
+	kernels    *kernels
+	q, k, v, y []float32
+}
+
+// padded is n rounded up to whole tiles of columns.
+func padded(n int) int { return (n + tileCols - 1) / tileCols * tileCols }
+
+// block computes head of the queries lo to hi.
+func (a *attention) block(s *scratch, head, lo, hi int) {
+	n, dim := hi-lo, padded(a.h.Dim)
+	kv, stride := head*a.h.KVHeads/a.h.Heads, a.h.Heads*a.h.Dim
+	scores := sized(&s.scores, attendQueries*attendKeys)
+	values := sized(&s.values, attendKeys*dim)
+	out := sized(&s.out, attendQueries*(dim+2))
+	most, sum := out[attendQueries*dim:][:n], out[attendQueries*(dim+1):][:n]
+	out = out[:n*dim]
+	clear(out)
+	clear(sum)
+	for i := range most {
+		most[i] = float32(math.Inf(-1))
+	}
+	last := a.h.Keys
+	if a.h.Causal {
+		last = a.h.Keys - a.h.Queries + hi
+	}
+	for key := 0; key < last; key += attendKeys {
+		keys := min(attendKeys, last-key)
+		panels := a.packKeys(s, kv, key, keys)
+		a.copyValues(values, kv, key, keys)
+		clear(scores[:n*attendKeys])
+		for j := 0; j < keys; j += tileCols {
+			for i := 0; i < n; i += tileRows {
+				a.kernels.tile(scores[i*attendKeys+j:], attendKeys, a.q[(lo+i)*stride+head*a.h.Dim:], stride,
+					panels[j*a.dimOfPanel():], tileCols, a.h.Dim, min(tileRows, n-i))
+			}
+		}
+		for i := range n {
+			seen := keys
+			if a.h.Causal {
+				seen = min(keys, a.h.Keys-a.h.Queries+lo+i+1-key)
+			}
+			row := scores[i*attendKeys:][:keys]
+			a.weigh(row, seen, &most[i], &sum[i], out[i*dim:][:dim])
+		}
+		for j := 0; j < dim; j += tileCols {
+			for i := 0; i < n; i += tileRows {
+				a.kernels.tile(out[i*dim+j:], dim, scores[i*attendKeys:], attendKeys, values[j:], dim, keys, min(tileRows, n-i))
+			}
+		}
+	}
+	for i := range n {
+		to := a.y[(lo+i)*stride+head*a.h.Dim:][:a.h.Dim]
+		inverse := 1 / sum[i]
+		for d := range to {
+			to[d] = out[i*dim+d] * inverse
+		}
+	}
+}
+
+// weigh turns the scores of one query into weights relative to the largest score
+// so far, and scales what is there already to it. Keys from seen on get none.
+func (a *attention) weigh(row []float32, seen int, most, sum *float32, out []float32) {
+	if seen <= 0 {
+		clear(row)
+		return
+	}
+	for j := range row[:seen] {
+		row[j] *= a.h.Scale
+	}
+	m := max(*most, a.kernels.maximum(row[:seen]))
+	if m > *most {
+		scale := float32(math.Exp(float64(*most - m)))
+		*sum *= scale
+		for d := range out {
+			out[d] *= scale
+		}
+		*most = m
+	}
+	*sum += a.kernels.exp(row[:seen], m)
+	clear(row[seen:])
+}
+
+// dimOfPanel is how many rows a panel of keys has: whole steps of kernels.pack.
+func (a *attention) dimOfPanel() int { return (a.h.Dim + 7) / 8 * 8 }
+
+// packKeys returns keys of one head side by side, in panels of tileCols of them.
+func (a *attention) packKeys(s *scratch, kv, first, n int) []float32 {
+	depth, stride := a.dimOfPanel(), a.h.KVHeads*a.h.Dim
+	rows := sized(&s.rows, tileCols*depth)
+	panels := sized(&s.panel, attendKeys*depth)
+	for j := 0; j < n; j += tileCols {
+		for c := range min(tileCols, n-j) {
+			copy(rows[c*depth:][:a.h.Dim], a.k[(first+j+c)*stride+kv*a.h.Dim:])
+		}
+		a.kernels.pack(panels[j*depth:], rows, depth, depth)
+	}
+	return panels
+}
+
+// copyValues fills values with those of one head, in rows of whole tiles.
+func (a *attention) copyValues(values []float32, kv, first, n int) {
+	dim, stride := padded(a.h.Dim), a.h.KVHeads*a.h.Dim
+	for j := range n {
+		copy(values[j*dim:][:a.h.Dim], a.v[(first+j)*stride+kv*a.h.Dim:])
+		clear(values[j*dim+a.h.Dim : (j+1)*dim])
+	}
+}
