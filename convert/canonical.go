@@ -1,0 +1,31 @@
+package convert
+
+import (
+	"context"
+
+	"github.com/smelt-project/smelt/tensor"
+)
+
+// Canonical returns the model of src as smelt writes it to GGUF, without writing
+// it: tensors under canonical names in the types that src has them in, their bytes
+// still in src, and the metadata with the hyperparameters and the vocabulary. It
+// is what package infer runs. Of opt only what finds things counts: the
+// architecture, the root, the configuration, the tokenizer and metadata.
+func Canonical(ctx context.Context, src *Source, opt Options) (*tensor.Model, error) {
+	plan, err := NewPlan(ctx, src, src.Path, Options{
+		To: "gguf", Arch: opt.Arch, Root: opt.Root, Config: opt.Config, Tokenizer: opt.Tokenizer, Meta: opt.Meta,
+	})
+	if err != nil {
+		return nil, err
+	}
+	tensors := make([]*tensor.Tensor, len(plan.Steps))
+	for i, s := range plan.Steps {
+		tensors[i] = s.From.Renamed(s.To.Name)
+	}
+	m, err := tensor.NewModel(src.Model.Format, plan.Meta, tensors)
+	if err != nil {
+		return nil, err
+	}
+	m.Notes = plan.Notes
+	return m, nil
+}
