@@ -49,17 +49,22 @@ const (
 		"\U0001e900-\U0001e943]+"
 	asciiWord  = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
 	deepseek3  = asciiWord + ` ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	thousands  = `\d{1,3}(?=(?:\d{3})*\b)`
 	bloomRegex = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"
 )
 
 // A preTokenizer is a row of the table of names that runtimes know. Where several
 // names stand for one behaviour the row carries the one that says most about what
-// a runtime does besides splitting; the others follow in its comment.
+// a runtime does besides splitting.
 type preTokenizer struct {
 	name  string
+	also  []string // other names that mean the same to a runtime
 	steps []step
-	// What else has to hold; nil: anything.
+	// What else has to hold for a definition to be given the name; nil: anything.
 	nfc, ignoreMerges, clean, roberta *bool
+	// What the name tells a runtime: a word that is a token is not merged from its
+	// bytes; BOS begins a text unless the metadata says otherwise.
+	wholeWords, addBOS bool
 }
 
 var yes, no = ptr(true), ptr(false)
@@ -69,63 +74,65 @@ var yes, no = ptr(true), ptr(false)
 // files that its convert_hf_to_gguf_update.py lists. clean is
 // clean_up_tokenization_spaces, which some names imply.
 var preTokenizers = []preTokenizer{
-	// falcon3 falcon-h1 midm-2.0 lfm2 jina-v5-nano
-	{name: "llama-bpe", steps: []step{split(cl100k), byteLevel}, ignoreMerges: yes},
-	// smaug-bpe glm4 chatglm-bpe: the same split; these merge even whole words that are tokens
-	{name: "dbrx", steps: []step{split(cl100k), byteLevel}},
+	{name: "llama-bpe", also: []string{"llama3", "llama-v3", "pixtral", "falcon3", "falcon-h1", "midm-2.0", "lfm2", "jina-v5-nano"}, steps: []step{split(cl100k), byteLevel}, ignoreMerges: yes, wholeWords: true, addBOS: true},
+	// These merge even whole words that are tokens.
+	{name: "dbrx", also: []string{"smaug-bpe", "glm4", "chatglm-bpe"}, steps: []step{split(cl100k), byteLevel}},
 	// stablelm2: the same, cleaning up spaces
 	{name: "stablelm2", steps: []step{split(qwen2Regex), byteLevel}, clean: yes},
-	// deepseek-r1-qwen megrez kormo f2llmv2 hunyuan solar-open grok-2
-	{name: "qwen2", steps: []step{split(qwen2Regex), byteLevel}},
+	{name: "qwen2", also: []string{"deepseek-r1-qwen", "megrez", "kormo", "f2llmv2", "hunyuan", "solar-open", "grok-2"}, steps: []step{split(qwen2Regex), byteLevel}},
 	{name: "qwen35", steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`), byteLevel}},
 	{name: "jais-2", steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}`), byteLevel}},
 	{name: "seed-coder", steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+`), byteLevel}},
-	// bailingmoe2 llada-moe
-	{name: "bailingmoe", steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`), byteLevel}},
+	{name: "bailingmoe", also: []string{"bailingmoe2", "llada-moe"}, steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`), byteLevel}},
 	{name: "exaone-moe", steps: []step{split(contractions + `|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+`), byteLevel}},
 	{name: "ufakzeka", steps: []step{split(`[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|` + tailLF), byteLevel}},
 	{name: "laguna", steps: []step{{"Split", `(?:\r?\n)+(?!\r?\n)`, "mergedwithnext"}, split(qwen2Regex), byteLevel}},
 	{name: "kimi-k2", steps: []step{split(kimiRegex), byteLevel}},
-	{name: "minicpm5", steps: []step{split(`\p{N}{1,3}`), split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+|` + tailLF), byteLevel}},
+	{name: "minicpm5", steps: []step{split(`\p{N}{1,3}`), split(contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+|` + tailLF), byteLevel}, wholeWords: true},
 
-	{name: "tekken", steps: []step{split(`[^\r\n\p{L}\p{N}]?` + lower + `|[^\r\n\p{L}\p{N}]?` + upper + `|\p{N}|` + tailSlash), byteLevel}},
-	// llama4 kanana2 talkie minimax-m2
-	{name: "gpt-4o", steps: []step{split(o200k), byteLevel}},
-	// cohere2moe
-	{name: "tiny_aya", steps: []step{split(`\d{1,3}(?=(?:\d{3})*\b)`), split(o200k), byteLevel}},
-	{name: "youtu", steps: []step{split(youtuCJK), split(o200kWord + `\p{N}|` + tailSlash), byteLevel}},
+	{name: "tekken", steps: []step{split(`[^\r\n\p{L}\p{N}]?` + lower + `|[^\r\n\p{L}\p{N}]?` + upper + `|\p{N}|` + tailSlash), byteLevel}, wholeWords: true, addBOS: true},
+	{name: "gpt-4o", also: []string{"llama4", "kanana2", "talkie", "minimax-m2"}, steps: []step{split(o200k), byteLevel}},
+	{name: "tiny_aya", also: []string{"cohere2moe"}, steps: []step{split(thousands), split(o200k), byteLevel}},
+	{name: "youtu", steps: []step{split(youtuCJK), split(o200kWord + `\p{N}|` + tailSlash), byteLevel}, wholeWords: true},
 
-	// hunyuan-dense joyai-llm hy_v4
-	{name: "deepseek-v3", steps: []step{split(`\p{N}{1,3}`), split(kana), split(deepseek3), byteLevel}},
+	{name: "deepseek-v3", also: []string{"hunyuan-dense", "joyai-llm", "hy_v4"}, steps: []step{split(`\p{N}{1,3}`), split(kana), split(deepseek3), byteLevel}},
 	{name: "spark2_5", steps: []step{split(`\p{N}{1,3}`), split(kana), split(asciiWord + ` ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+`), digits(true), byteLevel}},
 	{name: "deepseek-llm", steps: []step{split(`[\r\n]`), split(deepseekLetters), split(deepseekPunct), split(`\s+$`), split(deepseekCJK), digits(true), byteLevel}},
 	{name: "deepseek-coder", steps: []step{split(`[\r\n]`), split(`\s?\p{L}+`), split(`\s?\p{P}+`), split(deepseekCJK), digits(true), byteLevel}},
 
 	{name: "falcon", steps: []step{{kind: "Punctuation", behavior: "contiguous"}, split(gpt2Regex), byteLevel, digits(false), split(`[0-9][0-9][0-9]`)}},
-	{name: "chameleon", steps: []step{split(`<sentinel:[0-9]+>`), split(`(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z`), split(`([\t\n]|    |  )`), digits(true), {kind: "Punctuation", behavior: isolated}, split(gpt2Regex), byteLevel}},
+	{name: "chameleon", steps: []step{split(`<sentinel:[0-9]+>`), split(`(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z`), split(`([\t\n]|    |  )`), digits(true), {kind: "Punctuation", behavior: isolated}, split(gpt2Regex), byteLevel}, addBOS: true},
 	{name: "viking", steps: []step{split(bloomRegex), digits(true), byteLevel}},
-	// poro-chat gpt3-finnish
-	{name: "bloom", steps: []step{split(bloomRegex), byteLevel}},
+	{name: "bloom", also: []string{"poro-chat", "gpt3-finnish"}, steps: []step{split(bloomRegex), byteLevel}},
 
 	{name: "command-r", steps: []step{digits(true), split(gpt2Regex), byteLevel}, nfc: yes},
-	// refact codeshell exaone minerva-7b mellum2
-	{name: "starcoder", steps: []step{digits(true), split(gpt2Regex), byteLevel}, clean: yes},
+	{name: "starcoder", also: []string{"refact", "codeshell", "exaone", "minerva-7b", "mellum2"}, steps: []step{digits(true), split(gpt2Regex), byteLevel}, clean: yes},
 	{name: "smollm", steps: []step{digits(true), split(gpt2Regex), byteLevel}},
 
-	// jina-v1-en jina-v2-code
-	{name: "roberta-bpe", steps: []step{split(gpt2Regex), byteLevel}, roberta: yes},
-	// mpt modern-bert: Unicode normalization is not part of what the name tells a runtime
-	{name: "olmo", steps: []step{split(gpt2Regex), byteLevel}, nfc: yes},
-	// trillion
-	{name: "granite-docling", steps: []step{split(gpt2Regex), byteLevel}, clean: no},
-	// phi-2 jais gigachat jina-v2-es jina-v2-de a.x-4.0 mellum exaone4
-	{name: "gpt-2", steps: []step{split(gpt2Regex), byteLevel}},
+	{name: "roberta-bpe", also: []string{"jina-v1-en", "jina-v2-code"}, steps: []step{split(gpt2Regex), byteLevel}, roberta: yes},
+	// Unicode normalization is not part of what the name tells a runtime.
+	{name: "olmo", also: []string{"mpt", "modern-bert"}, steps: []step{split(gpt2Regex), byteLevel}, nfc: yes},
+	{name: "granite-docling", also: []string{"trillion"}, steps: []step{split(gpt2Regex), byteLevel}, clean: no},
+	{name: "gpt-2", also: []string{"phi-2", "jais", "gigachat", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "a.x-4.0", "mellum", "exaone4"}, steps: []step{split(gpt2Regex), byteLevel}},
+
+	// What llama.cpp does for files that name none.
+	{name: "default", also: []string{""}, steps: []step{split(`[\p{P}$+<=>^~|]+`), split(gpt2Regex), split(`\p{N}+`), split(`[0-9][0-9][0-9]`), byteLevel}},
 }
 
 // A traits is what a tokenizer's files say besides the steps.
 type traits struct {
 	nfc, ignoreMerges, roberta bool
 	clean                      *bool // nil: not said
+}
+
+// named returns the row of a name that metadata gives; nil if there is none.
+func named(pre string) *preTokenizer {
+	for i := range preTokenizers {
+		if p := &preTokenizers[i]; p.name == pre || slices.Contains(p.also, pre) {
+			return p
+		}
+	}
+	return nil
 }
 
 func holds(want *bool, got *bool) bool { return want == nil || got != nil && *want == *got }
