@@ -70,12 +70,12 @@ func sameAsLlamaCpp(t *testing.T, source, name string, imatrix ...string) {
 	}
 	dir := t.TempDir()
 	got, want := filepath.Join(dir, "got.gguf"), filepath.Join(dir, "want.gguf")
-	args := []string{"quantize", source, got, name}
+	var flags []string
 	for _, path := range imatrix {
-		args = append(args, "--imatrix", path)
+		flags = append(flags, "--imatrix", path)
 	}
-	smelt(t, args...)
-	script(t, need(t, python), "llama_quantize.py", append([]string{filepath.Dir(need(t, ggmlBase)), source, want, strconv.Itoa(int(recipe.FileType))}, imatrix...)...)
+	smelt(t, append([]string{"quantize", source, got, name}, flags...)...)
+	script(t, need(t, python), "llama_quantize.py", append([]string{filepath.Dir(need(t, ggmlBase)), source, want, strconv.Itoa(int(recipe.FileType))}, flags...)...)
 	sameQuantized(t, inspect(t, got), inspect(t, want))
 }
 

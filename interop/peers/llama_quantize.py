@@ -1,14 +1,17 @@
 """Quantizes a GGUF with the library that llama.cpp releases, as llama-quantize does.
 
-llama_quantize.py LIBRARIES IN.gguf OUT.gguf FILE_TYPE [IMATRIX.gguf]
+llama_quantize.py LIBRARIES IN.gguf OUT.gguf FILE_TYPE [--imatrix FILE.gguf] [--all TYPE]
 
-FILE_TYPE is a number of enum llama_ftype. What llama-quantize itself does with an
+Prints the seconds that the library took. FILE_TYPE is a number of enum llama_ftype;
+--all gives every tensor of more than one dimension that of enum ggml_type. What llama-quantize itself does with an
 importance matrix is done here: means of sums, ones where there is no count, the
 keys quantize.imatrix.* (tools/quantize/quantize.cpp).
 """
 
+import argparse
 import ctypes
 import sys
+import time
 from pathlib import Path
 
 STRING = 128  # bytes of a key or text in llama_model_kv_override
@@ -24,6 +27,10 @@ class Value(ctypes.Union):
 
 class Override(ctypes.Structure):
     _fields_ = [("tag", ctypes.c_int), ("key", ctypes.c_char * STRING), ("value", Value)]
+
+
+class TensorOverride(ctypes.Structure):
+    _fields_ = [("pattern", ctypes.c_char_p), ("type", ctypes.c_int)]
 
 
 class Params(ctypes.Structure):
@@ -42,7 +49,7 @@ class Params(ctypes.Structure):
         ("dry_run", ctypes.c_bool),
         ("imatrix", ctypes.POINTER(ImatrixData)),
         ("kv_overrides", ctypes.POINTER(Override)),
-        ("tt_overrides", ctypes.c_void_p),
+        ("tt_overrides", ctypes.POINTER(TensorOverride)),
         ("prune_layers", ctypes.c_void_p),
     ]
 
@@ -84,15 +91,24 @@ def importance(path):
 
 
 def main():
-    folder, source, target, ftype = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-    llama = load(folder)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("libraries", type=Path)
+    parser.add_argument("source")
+    parser.add_argument("target")
+    parser.add_argument("file_type", type=int)
+    parser.add_argument("--imatrix")
+    parser.add_argument("--all", type=int)
+    args = parser.parse_args()
+    llama = load(args.libraries)
     llama.llama_model_quantize_default_params.restype = Params
     params = llama.llama_model_quantize_default_params()
     if params.output_tensor_type != params.token_embedding_type or not params.quantize_output_tensor:
         sys.exit("llama_model_quantize_params has another layout than this script knows")
-    params.nthread, params.ftype = 2, ftype
-    if len(sys.argv) > 5:
-        entries, pairs = importance(sys.argv[5])
+    params.nthread, params.ftype = 2, args.file_type
+    if args.all is not None:
+        params.tt_overrides = (TensorOverride * 2)(TensorOverride(b".*", args.all))
+    if args.imatrix:
+        entries, pairs = importance(args.imatrix)
         data = (ImatrixData * (len(entries) + 1))()
         for i, (name, values) in enumerate(entries):
             data[i] = ImatrixData(name, values.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), len(values))
@@ -104,7 +120,9 @@ def main():
             else:
                 o.tag, o.value.text = 3, value.encode()[: STRING - 1]  # LLAMA_KV_OVERRIDE_TYPE_STR
         params.imatrix, params.kv_overrides = data, overrides
-    code = llama.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params))
+    began = time.perf_counter()
+    code = llama.llama_model_quantize(args.source.encode(), args.target.encode(), ctypes.byref(params))
+    print(time.perf_counter() - began)
     if code != 0:
         sys.exit(f"llama_model_quantize returned {code}")
 
