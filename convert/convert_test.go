@@ -263,8 +263,8 @@ func TestExistingFileIsKeptUnlessReplaced(t *testing.T) {
 	if _, err := p.Run(context.Background(), dst, RunOptions{Replace: true}); err != nil {
 		t.Error(err)
 	}
-	if st, _ := os.Stat(dst); st.Size() != p.Place.Size {
-		t.Errorf("after Replace: %d bytes; want %d", st.Size(), p.Place.Size)
+	if st, _ := os.Stat(dst); st.Size() != p.Size() {
+		t.Errorf("after Replace: %d bytes; want %d", st.Size(), p.Size())
 	}
 	if names := left(t, dir); len(names) != 1 {
 		t.Errorf("in the folder: %v; want x.gguf alone", names)

@@ -62,18 +62,23 @@ func modelfilePath(dir, base string, r replacement) string {
 	return plain
 }
 
-// checkAll fails early if dst or a file beside it cannot be written.
-func (s *Source) checkAll(dst string, r replacement) error {
-	errs := []error{checkDestination(dst, r)}
+// checkAll fails early if one of the files, dst without its companions, or a
+// file beside them cannot be written.
+func (s *Source) checkAll(dst string, files []string, r replacement) error {
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, checkDestination(f, r))
+	}
 	for _, c := range s.companions(dst, r) {
 		errs = append(errs, checkDestination(c.path, r))
 	}
 	return errors.Join(errs...)
 }
 
-// writeCompanions writes the files beside dst and returns their paths.
-func (s *Source) writeCompanions(dst string, r replacement) ([]string, error) {
-	opts := ollama.ModelfileOptions{From: "./" + filepath.Base(dst)}
+// writeCompanions writes the files beside dst, whose first file is first, and
+// returns their paths.
+func (s *Source) writeCompanions(dst, first string, r replacement) ([]string, error) {
+	opts := ollama.ModelfileOptions{From: "./" + filepath.Base(first)}
 	var paths []string
 	for _, c := range s.companions(dst, r) {
 		name := "./" + filepath.Base(c.path)
@@ -128,7 +133,7 @@ func (s *Source) CopyRaw(ctx context.Context, dst string, opt RunOptions) (*Resu
 	if !ok {
 		return nil, &tensor.Error{Op: "copy", File: s.Path, Err: fmt.Errorf("only a model of an Ollama store can be copied as it is, named ollama:NAME: %w", tensor.ErrUnsupported)}
 	}
-	if err := s.checkAll(dst, opt.replacement()); err != nil {
+	if err := s.checkAll(dst, []string{dst}, opt.replacement()); err != nil {
 		return nil, err
 	}
 	out, err := newSink(dst, f.Size())
@@ -137,15 +142,15 @@ func (s *Source) CopyRaw(ctx context.Context, dst string, opt RunOptions) (*Resu
 	}
 	whole := &tensor.Tensor{Info: tensor.Info{Name: filepath.Base(dst), DType: tensor.U8, Shape: tensor.Shape{int(f.Size())}}, Data: f,
 		Origin: tensor.Origin{File: s.Files[0].Path}}
-	r := &run{sink: out, progress: counting(new(atomic.Int64), opt.Progress)}
+	r := &run{sinks: []*sink{out}, progress: counting(new(atomic.Int64), opt.Progress)}
 	if err := r.copyWhole(ctx, whole, f, opt.workers()); err != nil {
 		return nil, errors.Join(err, out.abort())
 	}
 	if err := out.commit(opt.replacement()); err != nil {
 		return nil, err
 	}
-	also, err := s.writeCompanions(dst, opt.replacement())
-	return &Result{Path: dst, Size: f.Size(), Also: also}, err
+	also, err := s.writeCompanions(dst, dst, opt.replacement())
+	return &Result{Path: dst, Paths: []string{dst}, Size: f.Size(), Also: also}, err
 }
 
 // copyWhole copies the bytes of t and verifies them in f at the same time.

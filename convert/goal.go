@@ -89,7 +89,8 @@ type budget struct {
 }
 
 // budget divides the goal between what draft stores anyway and its free tensors.
-func (g Goal) budget(draft *Plan) (*budget, error) {
+// split is what the files will be limited to; draft is one file.
+func (g Goal) budget(draft *Plan, split Split) (*budget, error) {
 	b := &budget{size: g.Size}
 	var freeBytes, fixedBytes int64
 	for _, s := range draft.Steps {
@@ -117,7 +118,11 @@ func (g Goal) budget(draft *Plan) (*budget, error) {
 			return nil, err
 		}
 	}
-	b.fixed = draft.Place.Size - freeBytes
+	shards, err := split.Overhead(b.size, len(draft.Steps))
+	if err != nil {
+		return nil, err
+	}
+	b.fixed = draft.Size() - freeBytes + shards
 	b.bytes = b.size - b.fixed
 	return b, nil
 }

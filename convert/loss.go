@@ -50,7 +50,7 @@ func (w *worker) pack(i int, srcOff, srcLen, dstOff, dstLen int64) error {
 	if m.Overflows > 0 {
 		w.run.overflow(it, w.src, m.Overflows)
 	}
-	return w.run.sink.write(w.dst, dstOff)
+	return w.run.sinkOf(s).write(w.dst, dstOff)
 }
 
 // columns returns the importance of the columns of the matrix that element lo is in.

@@ -48,8 +48,8 @@ func TestMemoryLeavesRoomForWhatTheModelNeeds(t *testing.T) {
 		}
 		c.goal.Workers = 1
 		whole := planned(t, s, Options{Goal: c.goal})
-		if whole.Place.Size > got || !slices.Contains(whole.Notes, notes[0]) {
-			t.Errorf("%s: a file of %d bytes for %d, notes %q want %q", c.name, whole.Place.Size, got, whole.Notes, notes)
+		if whole.Size() > got || !slices.Contains(whole.Notes, notes[0]) {
+			t.Errorf("%s: a file of %d bytes for %d, notes %q want %q", c.name, whole.Size(), got, whole.Notes, notes)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, er
 // does; the results are of those that did.
 func RunAll(ctx context.Context, jobs []Job, opt RunOptions) (results []*Result, err error) {
 	for _, j := range jobs {
-		if err := j.Plan.Source.checkAll(j.Dst, opt.replacement()); err != nil {
+		if err := j.Plan.Source.checkAll(j.Dst, j.Plan.Paths(j.Dst), opt.replacement()); err != nil {
 			return nil, err
 		}
 	}
@@ -43,12 +43,12 @@ func RunAll(ctx context.Context, jobs []Job, opt RunOptions) (results []*Result,
 		return nil, errors.Join(err, abort(p.runs))
 	}
 	for i, r := range p.runs {
-		if err := r.sink.commit(opt.replacement()); err != nil {
+		if err := commitAll(r.sinks, opt.replacement()); err != nil {
 			return results, errors.Join(err, abort(p.runs[i+1:]))
 		}
-		also, err := r.plan.Source.writeCompanions(jobs[i].Dst, opt.replacement())
+		also, err := r.plan.Source.writeCompanions(jobs[i].Dst, r.sinks[0].dst, opt.replacement())
 		results = append(results, &Result{
-			Path: jobs[i].Dst, Size: r.plan.Place.Size, Also: also, Overflows: r.found(), NonFinite: r.nonFinite(), Losses: r.losses(),
+			Path: r.sinks[0].dst, Paths: paths(r.sinks), Size: r.plan.Size(), Also: also, Overflows: r.found(), NonFinite: r.nonFinite(), Losses: r.losses(),
 		})
 		if err != nil {
 			return results, errors.Join(err, abort(p.runs[i+1:]))
@@ -99,22 +99,26 @@ func (p *pass) write(ctx context.Context, jobs []Job, opt RunOptions) error {
 	return nil
 }
 
-// add opens the file of a job and writes all that is not tensors.
+// add opens the files of a job and writes all that is not tensors.
 func (p *pass) add(j Job, progress func(int64)) error {
-	s, err := newSink(j.Dst, j.Plan.Place.Size)
-	if err != nil {
-		return err
-	}
-	r := &run{plan: j.Plan, sink: s, items: j.Plan.items(), overflows: map[int]Overflow{}, progress: counting(&p.done, progress)}
+	r := &run{plan: j.Plan, items: j.Plan.items(), overflows: map[int]Overflow{}, progress: counting(&p.done, progress)}
 	if j.Plan.Recipe.Quantizes() {
 		r.measures = make([]quantize.Measure, len(r.items))
 	}
 	p.runs = append(p.runs, r)
-	for _, piece := range j.Plan.Place.Pieces {
-		if err := s.write(piece.Bytes, piece.Off); err != nil {
+	for i, path := range j.Plan.Paths(j.Dst) {
+		place := j.Plan.Parts[i].Place
+		s, err := newSink(path, place.Size)
+		if err != nil {
 			return err
 		}
-		r.progress(int64(len(piece.Bytes)))
+		r.sinks = append(r.sinks, s)
+		for _, piece := range place.Pieces {
+			if err := s.write(piece.Bytes, piece.Off); err != nil {
+				return err
+			}
+			r.progress(int64(len(piece.Bytes)))
+		}
 	}
 	return nil
 }
@@ -132,7 +136,7 @@ func counting(done *atomic.Int64, progress func(int64)) func(n int64) {
 func abort(runs []*run) error {
 	var errs []error
 	for _, r := range runs {
-		errs = append(errs, r.sink.abort())
+		errs = append(errs, abortAll(r.sinks))
 	}
 	return errors.Join(errs...)
 }

@@ -31,7 +31,8 @@ type Options struct {
 	Meta      []string         // KEY=VALUE or KEY=TYPE:VALUE, override what smelt finds
 	Recipe    *quantize.Recipe // a recipe of one's own, instead of Type
 	Quantize  Quantization
-	Goal      Goal // types by solving for the least error under it, instead of Type
+	Goal      Goal  // types by solving for the least error under it, instead of Type
+	Split     Split // of the files of a GGUF
 }
 
 // A Step makes one output tensor from one input tensor.
@@ -39,7 +40,8 @@ type Step struct {
 	From   *tensor.Tensor
 	Source string      // name or names in the source
 	To     tensor.Info // canonical name, stored type and shape
-	Offset int64       // in the output file
+	Offset int64       // in its file
+	Part   int         // index of its file in Plan.Parts
 	Why    string
 	// Fallback says why the type is not the one that was meant; "" if it is.
 	Fallback string
@@ -61,7 +63,7 @@ type Plan struct {
 	Dropped []arch.Dropped
 	Params  []arch.Param
 	Notes   []string
-	Place   *tensor.Placement
+	Parts   []Part // the files, one but for a split GGUF
 
 	ggml       *ggmlbin.Header
 	importance *quantize.Importance
@@ -72,9 +74,11 @@ type Plan struct {
 	canonNotes int          // how many notes it brought
 }
 
-func (p *Plan) infos() []tensor.Info {
-	infos := make([]tensor.Info, len(p.Steps))
-	for i, s := range p.Steps {
+func (p *Plan) infos() []tensor.Info { return infosOf(p.Steps) }
+
+func infosOf(steps []Step) []tensor.Info {
+	infos := make([]tensor.Info, len(steps))
+	for i, s := range steps {
 		infos[i] = s.To
 	}
 	return infos
@@ -143,6 +147,9 @@ func (p *Plan) prepare(dst string) (err error) {
 	if p.Recipe, err = p.Target.recipe(p.Source.Model, asked); err != nil {
 		return err
 	}
+	if err := p.Target.splits(opt.Split, dst); err != nil {
+		return err
+	}
 	if !p.Recipe.Quantizes() && opt.Quantize.chooses() {
 		return fmt.Errorf("options that choose types for some tensors go with a quantized type, and %s is none: %w", p.Recipe.Name, tensor.ErrUnsupported)
 	}
@@ -163,11 +170,8 @@ func (p *Plan) fill() (err error) {
 	if err := p.Target.arrange(p); err != nil {
 		return err
 	}
-	if p.Place, err = p.Target.place(p); err != nil {
+	if err := p.divide(); err != nil {
 		return err
-	}
-	for i := range p.Steps {
-		p.Steps[i].Offset = p.Place.Offsets[i]
 	}
 	for _, n := range p.Source.Model.Notes { // an architecture may have taken them over
 		if !slices.Contains(p.Notes, n) {

@@ -495,7 +495,7 @@ func TestSeveralTypesAreWrittenFromOneReading(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			jobs, total = append(jobs, Job{p, dst}), total+p.Place.Size
+			jobs, total = append(jobs, Job{p, dst}), total+p.Size()
 		}
 		counted.n.Store(0)
 		var most atomic.Int64

@@ -38,11 +38,13 @@ func (o *Options) draft() error {
 // size of the file is known to the byte before it is planned.
 func (p *Plan) reach(ctx context.Context, dst string) error {
 	goal := p.options.Goal
-	draft, err := p.with(dst, "", p.options.Recipe)
+	whole := *p
+	whole.options.Split = Split{}
+	draft, err := whole.with(dst, "", p.options.Recipe)
 	if err != nil {
 		return err
 	}
-	b, err := goal.budget(draft)
+	b, err := goal.budget(draft, p.options.Split)
 	if err != nil {
 		return err
 	}
@@ -58,8 +60,8 @@ func (p *Plan) reach(ctx context.Context, dst string) error {
 	}
 	p.Notes = append(p.Notes, b.notes...)
 	p.Notes = append(p.Notes, s.notes()...)
-	if b.size != 0 && p.Place.Size > b.size {
-		return fmt.Errorf("smelt planned a file of %d bytes for a limit of %d", p.Place.Size, b.size)
+	if b.size != 0 && p.Size() > b.size {
+		return fmt.Errorf("smelt planned a file of %d bytes for a limit of %d", p.Size(), b.size)
 	}
 	return nil
 }

@@ -55,8 +55,9 @@ func (e *OverflowError) Error() string {
 
 // A Result says what was written.
 type Result struct {
-	Path      string
-	Size      int64
+	Path      string      // of the first file
+	Paths     []string    // of all files of the model
+	Size      int64       // of all
 	Also      []string    // further files that were written beside it
 	Overflows []Overflow  // only with AllowOverflow
 	NonFinite []NonFinite // only with AllowNonFinite
@@ -102,7 +103,7 @@ func (p *Plan) items() []item {
 // A run is one execution of a plan.
 type run struct {
 	plan     *Plan
-	sink     *sink
+	sinks    []*sink       // of the parts
 	progress func(n int64) // bytes more that are done
 	items    []item
 	measures []quantize.Measure // of each item; nil if the plan does not quantize
@@ -113,11 +114,16 @@ type run struct {
 
 // check parses what was written and compares it with the plan.
 func (r *run) check() error {
-	f, err := r.sink.reader()
-	if err != nil {
-		return &tensor.Error{Op: "check", File: r.sink.dst, Err: err}
+	var errs []error
+	for i, s := range r.sinks {
+		f, err := s.reader()
+		if err != nil {
+			return &tensor.Error{Op: "check", File: s.dst, Err: err}
+		}
+		part := &r.plan.Parts[i]
+		errs = append(errs, r.plan.Target.check(r.plan, part, f, part.Place.Size), f.Release())
 	}
-	return errors.Join(r.plan.Target.check(r.plan, f, r.plan.Place.Size), f.Release())
+	return errors.Join(errs...)
 }
 
 // found lists the overflows in the order of the plan.
@@ -146,6 +152,9 @@ func (it item) bytes(d tensor.DType) (off, n int64) {
 	return it.lo / int64(l.Elems) * int64(l.Bytes), (it.hi - it.lo) / int64(l.Elems) * int64(l.Bytes)
 }
 
+// sinkOf returns the file that a step's tensor goes into.
+func (r *run) sinkOf(s *Step) *sink { return r.sinks[s.Part] }
+
 // readAhead tells the kernel what is needed next.
 func (r *run) readAhead(it item) {
 	from := r.plan.Steps[it.step].From
@@ -163,7 +172,7 @@ func (w *worker) do(i int) error {
 	dstOff, dstLen := it.bytes(s.To.DType)
 	dstOff += s.Offset
 	defer func() {
-		startWriting(w.run.sink.f, dstOff, dstLen)
+		startWriting(w.run.sinkOf(s).f, dstOff, dstLen)
 		w.run.progress(dstLen)
 	}()
 	if w.run.plan.measures(s) {
@@ -186,7 +195,7 @@ func (w *worker) do(i int) error {
 	if n := transcode(w.dst, w.src, w.scratch); n > 0 {
 		w.run.overflow(it, w.src, n)
 	}
-	return w.run.sink.write(w.dst, dstOff)
+	return w.run.sinkOf(s).write(w.dst, dstOff)
 }
 
 // grow returns a buffer of n bytes, b if it is large enough.
@@ -203,8 +212,9 @@ const copyBuffer = 256 << 10
 // copy moves n bytes without looking at them. A range of a file is read past
 // its map, whose page faults would cost more than the copy.
 func (w *worker) copy(s *Step, srcOff, dstOff, n int64) error {
+	out := w.run.sinkOf(s)
 	f, at, isFile := fileRange(s.From.Data, srcOff)
-	if isFile && shareBlocks(w.run.sink.f, dstOff, f, at, n) {
+	if isFile && shareBlocks(out.f, dstOff, f, at, n) {
 		return nil
 	}
 	w.held = held{}
@@ -213,7 +223,7 @@ func (w *worker) copy(s *Step, srcOff, dstOff, n int64) error {
 		if err := w.readPart(s.From, srcOff, f, at); err != nil {
 			return err
 		}
-		if err := w.run.sink.write(w.src, dstOff); err != nil {
+		if err := out.write(w.src, dstOff); err != nil {
 			return err
 		}
 		k := int64(len(w.src))

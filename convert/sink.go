@@ -80,22 +80,60 @@ func (s *sink) write(b []byte, off int64) error {
 }
 
 // commit makes the file durable and visible.
-func (s *sink) commit(r replacement) error {
-	err := s.f.Sync()
-	if err == nil {
-		err = s.publish(r)
+func (s *sink) commit(r replacement) error { return commitAll([]*sink{s}, r) }
+
+// commitAll makes files durable and then visible, all or none: if one cannot
+// get its name, those that have theirs are removed again. What they replaced is
+// gone then.
+func commitAll(sinks []*sink, r replacement) error {
+	for _, s := range sinks {
+		if err := s.f.Sync(); err != nil {
+			return errors.Join(s.fail(err), abortAll(sinks))
+		}
 	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(s.dst))
+	for i, s := range sinks {
+		if err := s.publish(r); err != nil {
+			errs := []error{s.fail(err)}
+			for _, before := range sinks[:i] {
+				errs = append(errs, os.Remove(before.dst))
+			}
+			return errors.Join(append(errs, abortAll(sinks))...)
+		}
 	}
-	if err != nil {
-		return errors.Join(&tensor.Error{Op: "write", File: s.dst, Err: err}, s.abort())
+	var errs []error
+	for _, s := range sinks {
+		errs = append(errs, s.f.Close())
 	}
-	return s.f.Close()
+	dir := filepath.Dir(sinks[0].dst)
+	if err := syncFolder(dir); err != nil {
+		errs = append(errs, sinks[0].fail(err))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *sink) fail(err error) error {
+	return &tensor.Error{Op: "write", File: s.dst, Err: err}
 }
 
 // abort removes what was written.
 func (s *sink) abort() error { return errors.Join(s.discard(), s.f.Close()) }
+
+func abortAll(sinks []*sink) error {
+	var errs []error
+	for _, s := range sinks {
+		errs = append(errs, s.abort())
+	}
+	return errors.Join(errs...)
+}
+
+// paths lists the files.
+func paths(sinks []*sink) []string {
+	var out []string
+	for _, s := range sinks {
+		out = append(out, s.dst)
+	}
+	return out
+}
 
 // syncFolder makes a rename in dir durable. Some file systems cannot sync
 // folders; the rename is then as durable as they make it.

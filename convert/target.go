@@ -25,7 +25,9 @@ type Target struct {
 	choose func(r *quantize.Recipe, facts quantize.Facts, infos []tensor.Info, mix quantize.Mix) ([]quantize.Choice, error)
 	// arrange fits a plan to the format before its places are fixed.
 	arrange func(p *Plan) error
-	place   func(p *Plan) (*tensor.Placement, error)
+	place   func(p *Plan, part *Part) (*tensor.Placement, error)
+	// sharded: a model may be several files.
+	sharded bool
 	// oneType: all tensors whose type may be chosen share it.
 	oneType bool
 	// stores reports whether matrices may have the block or floating-point type d.
@@ -33,21 +35,23 @@ type Target struct {
 	// padded returns the bytes that n bytes of a tensor take in the file.
 	padded func(p *Plan, n int64) int64
 	// check parses what was written and compares it with the plan.
-	check func(p *Plan, r io.ReaderAt, size int64) error
+	check func(p *Plan, part *Part, r io.ReaderAt, size int64) error
 }
 
 // targets is the table of output formats.
 var targets = []Target{
 	{
-		Name: "gguf", Exts: []string{".gguf"},
+		Name: "gguf", Exts: []string{".gguf"}, sharded: true,
 		recipe:  func(_ *tensor.Model, asked *quantize.Recipe) (*quantize.Recipe, error) { return orKeep(asked) },
 		choose:  (*quantize.Recipe).ChooseAll,
 		arrange: func(*Plan) error { return nil },
-		place:   func(p *Plan) (*tensor.Placement, error) { return gguf.Place(p.Meta, p.infos()) },
-		stores:  func(*tensor.Model, tensor.DType) bool { return true },
-		padded:  padGGUF,
-		check: func(p *Plan, r io.ReaderAt, size int64) error {
-			return gguf.Check(r, size, p.Meta, p.infos())
+		place: func(_ *Plan, part *Part) (*tensor.Placement, error) {
+			return gguf.Place(part.Meta, infosOf(part.Steps))
+		},
+		stores: func(*tensor.Model, tensor.DType) bool { return true },
+		padded: padGGUF,
+		check: func(_ *Plan, part *Part, r io.ReaderAt, size int64) error {
+			return gguf.Check(r, size, part.Meta, infosOf(part.Steps))
 		},
 	},
 	{
@@ -55,13 +59,13 @@ var targets = []Target{
 		recipe: ggmlRecipe, choose: chooseGGML, arrange: arrangeGGML, oneType: true,
 		stores: storesGGML,
 		padded: func(_ *Plan, n int64) int64 { return n },
-		place: func(p *Plan) (*tensor.Placement, error) {
+		place: func(p *Plan, _ *Part) (*tensor.Placement, error) {
 			if err := ggmlbin.Loadable(p.ggml, p.infos()); err != nil {
 				return nil, err
 			}
 			return ggmlbin.Place(p.ggml, p.infos())
 		},
-		check: func(p *Plan, r io.ReaderAt, size int64) error {
+		check: func(p *Plan, _ *Part, r io.ReaderAt, size int64) error {
 			return ggmlbin.Check(r, size, p.ggml, p.infos())
 		},
 	},

@@ -47,6 +47,119 @@ func ParseShardName(name string) (prefix string, no, count int, ok bool) {
 	return m[1], no - 1, count, true
 }
 
+// ShardMeta returns the metadata of shard no of count for a model of the given
+// metadata and number of tensors: everything in the first, in the others nothing
+// but what they are, as llama-gguf-split writes them
+// (tools/gguf-split/gguf-split.cpp@3f545becc).
+func ShardMeta(meta tensor.Meta, no, count, tensors int) tensor.Meta {
+	var whole tensor.Meta
+	if no == 0 {
+		whole = withoutSplit(meta)
+	}
+	return whole.With(
+		tensor.KV{Key: splitNo, Value: uint16(no)},          //nolint:gosec // Shards has checked it
+		tensor.KV{Key: splitCount, Value: uint16(count)},    //nolint:gosec // as above
+		tensor.KV{Key: splitTensors, Value: int32(tensors)}, //nolint:gosec // as above
+	)
+}
+
+func withoutSplit(meta tensor.Meta) tensor.Meta {
+	return meta.Without(func(key string) bool { return strings.HasPrefix(key, splitPrefix) })
+}
+
+// A Limit says how large the files of a set become. A field that is 0 does not
+// limit; the zero value does not split.
+type Limit struct {
+	Bytes   int64 // of a file, its header included
+	Tensors int   // in a file
+}
+
+// Shards divides the tensors of infos, in their order, among as few files as
+// the limit allows if each is filled before the next is begun. It returns for
+// each file the index after its last tensor. A tensor is never divided: a file
+// whose only tensor does not fit is larger than the limit.
+func (l Limit) Shards(meta tensor.Meta, infos []tensor.Info) (ends []int, err error) {
+	if len(infos) > math.MaxInt32 {
+		return nil, &tensor.Error{Op: "gguf: split", Err: fmt.Errorf("%d tensors, %s counts at most %d: %w", len(infos), splitTensors, math.MaxInt32, tensor.ErrTooLarge)}
+	}
+	if _, err := Place(withoutSplit(meta), infos); err != nil { // everything but the number of files
+		return nil, err
+	}
+	var size fileSize
+	begun := 0
+	for i, info := range infos {
+		if i == 0 || i > begun && l.full(size.with(info), i-begun) {
+			if i > 0 {
+				ends = append(ends, i)
+			}
+			begun = i
+			if size, err = emptyShard(meta, len(ends), len(infos)); err != nil {
+				return nil, err
+			}
+		}
+		size = size.with(info)
+	}
+	if ends = append(ends, len(infos)); len(ends) > math.MaxUint16 {
+		return nil, &tensor.Error{Op: "gguf: split", Err: fmt.Errorf("%d files, %s counts at most %d; allow more in a file: %w", len(ends), splitCount, math.MaxUint16, tensor.ErrTooLarge)}
+	}
+	return ends, nil
+}
+
+// full reports whether a file of before tensors has no room for one more, with
+// which its size would be next.
+func (l Limit) full(next fileSize, before int) bool {
+	return l.Tensors > 0 && before >= l.Tensors || l.Bytes > 0 && next.bytes() > l.Bytes
+}
+
+// Overhead bounds what dividing a file of size bytes and that many tensors adds
+// to its size.
+func (l Limit) Overhead(size int64, tensors int) (int64, error) {
+	if l == (Limit{}) {
+		return 0, nil
+	}
+	shards := int64(1)
+	if l.Bytes > 0 { // two neighbours together exceed the limit
+		shards += 2 * (size/l.Bytes + 1)
+	}
+	if l.Tensors > 0 {
+		shards += int64(tensors / l.Tensors)
+	}
+	head, err := emptyShard(tensor.Meta{}, 1, tensors)
+	if err != nil {
+		return 0, err
+	}
+	// Each has a header and the padding after it, the first one's keys are no
+	// more than a header, and the others pad to 32 whatever the model's alignment.
+	return (min(shards, int64(tensors))+1)*(head.bytes()+defaultAlignment) + int64(tensors)*defaultAlignment, nil
+}
+
+// A fileSize adds up the size of a file as Place lays it out.
+type fileSize struct {
+	head, data int64
+	align      uint32
+}
+
+// emptyShard is the size of a shard without tensors.
+func emptyShard(meta tensor.Meta, no, tensors int) (fileSize, error) {
+	m := ShardMeta(meta, no, no+1, tensors)
+	align, err := alignment(m)
+	if err != nil {
+		return fileSize{}, &tensor.Error{Op: "gguf: split", Err: err}
+	}
+	head, err := header(m, nil, nil)
+	return fileSize{head: int64(len(head)), align: align}, err
+}
+
+// with returns the size with one more tensor, which checkInfo has checked.
+func (s fileSize) with(info tensor.Info) fileSize {
+	n, _ := info.Size()
+	s.head += int64(len(putRow(nil, info, 0)))
+	s.data += pad(n, s.align)
+	return s
+}
+
+func (s fileSize) bytes() int64 { return pad(s.head, s.align) + s.data }
+
 // A shard is one file of a set.
 type shard struct {
 	*Header
@@ -233,8 +346,7 @@ func join(shards []*shard) (*tensor.Model, error) {
 	if len(all) != first.tensors {
 		return nil, first.fail(tensor.ErrCorrupt, "%s is %d, the %d shards hold %d; files of two models are mixed", splitTensors, first.tensors, len(shards), len(all))
 	}
-	meta := first.Meta.Without(func(key string) bool { return strings.HasPrefix(key, splitPrefix) })
-	m, err := tensor.NewModel(first.Format(), meta, all)
+	m, err := tensor.NewModel(first.Format(), withoutSplit(first.Meta), all)
 	if err != nil {
 		return nil, err
 	}

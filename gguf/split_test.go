@@ -151,3 +151,67 @@ func TestShardNamesAreLlamaCpps(t *testing.T) {
 		}
 	}
 }
+
+// What Shards counts is what Place lays out, and no file but those of one
+// tensor is larger than the limit.
+func TestShardsAreAsLargeAsPlaceSays(t *testing.T) {
+	meta := tensor.NewMeta(tensor.KV{Key: "general.name", Value: strings.Repeat("n", 301)}, tensor.KV{Key: "split.count", Value: uint16(0)})
+	var infos []tensor.Info
+	for i := range 60 {
+		infos = append(infos, tensor.Info{Name: fmt.Sprintf("t.%d", i), DType: tensor.I8, Shape: tensor.Shape{1 + i%7, 1 + 37*i%211}})
+	}
+	for _, align := range []uint32{0, 8, 64} {
+		meta := meta
+		if align > 0 {
+			meta = meta.With(tensor.KV{Key: "general.alignment", Value: align})
+		}
+		for _, limit := range []Limit{{Bytes: 1}, {Bytes: 900}, {Bytes: 4000}, {Bytes: 1 << 30}, {Tensors: 1}, {Tensors: 7}, {Bytes: 3000, Tensors: 9}} {
+			ends, err := limit.Shards(meta, infos)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := Place(withoutSplit(meta), infos)
+			if err != nil {
+				t.Fatal(err)
+			}
+			overhead, err := limit.Overhead(whole.Size, len(infos))
+			if err != nil {
+				t.Fatal(err)
+			}
+			from, total := 0, int64(0)
+			for i, end := range ends {
+				place := func(to int) int64 {
+					p, err := Place(ShardMeta(meta, i, len(ends), len(infos)), infos[from:to])
+					if err != nil {
+						t.Fatal(err)
+					}
+					return p.Size
+				}
+				n, size := end-from, place(end)
+				if n == 0 || limit.Tensors > 0 && n > limit.Tensors || limit.Bytes > 0 && size > limit.Bytes && n > 1 {
+					t.Errorf("align %d, %+v: shard %d has %d tensors, %d bytes", align, limit, i, n, size)
+				}
+				if end < len(infos) && (limit.Tensors == 0 || n < limit.Tensors) && (limit.Bytes == 0 || place(end+1) <= limit.Bytes) {
+					t.Errorf("align %d, %+v: shard %d ends after %d tensors, one more fits", align, limit, i, n)
+				}
+				from, total = end, total+size
+			}
+			if from != len(infos) || total > whole.Size+overhead {
+				t.Errorf("align %d, %+v: %d tensors in %d bytes; want %d in at most %d + %d", align, limit, from, total, len(infos), whole.Size, overhead)
+			}
+		}
+	}
+}
+
+func TestTooManyShardsAreRefused(t *testing.T) {
+	infos := make([]tensor.Info, 65536)
+	for i := range infos {
+		infos[i] = tensor.Info{Name: fmt.Sprint(i), DType: tensor.I8, Shape: tensor.Shape{1}}
+	}
+	if _, err := (Limit{Tensors: 1}).Shards(tensor.Meta{}, infos); !errors.Is(err, tensor.ErrTooLarge) {
+		t.Errorf("65536 shards: %v", err)
+	}
+	if ends, err := (Limit{Tensors: 2}).Shards(tensor.Meta{}, infos); err != nil || len(ends) != 32768 {
+		t.Errorf("32768 shards: %d, %v", len(ends), err)
+	}
+}

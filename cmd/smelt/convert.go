@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type convertFlags struct {
 	tensorTypes  cli.StringSlice
 	recipe       string // path of a recipe of one's own
 	goal         goalFlags
+	split        splitFlags
 	dryRun, raw  bool
 	json, silent bool
 }
@@ -46,7 +48,7 @@ func (f *convertFlags) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "raw", DisableDefaultText: true, Usage: "copy the model file of an ollama: name without changing a byte, and write a Modelfile beside it", Destination: &f.raw},
 		&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print one JSON object when done, or the plan with --dry-run", Destination: &f.json},
 		&cli.BoolFlag{Name: "quiet", DisableDefaultText: true, Usage: "print nothing but errors", Destination: &f.silent},
-	}, append(f.quantizationFlags(), f.open.flags()...)...)
+	}, slices.Concat(f.split.flags(), f.quantizationFlags(), f.open.flags())...)
 }
 
 // archNames lists what --arch takes.
@@ -76,6 +78,7 @@ func (p *program) convertCommand() *cli.Command {
 smelt convert model.pt model.gguf --type f16
 smelt convert model.pt model.gguf --type bf16 --meta general.name='My model' --force
 smelt convert folder/ model.gguf --dry-run
+smelt convert folder/ model.gguf --split-max-size 2G
 smelt convert whisper-base.pt whisper-base.bin
 smelt convert unknown.pt unknown.gguf --arch generic
 smelt convert ollama:llama3 llama3.gguf
@@ -109,14 +112,19 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 	if f.raw {
 		return p.copyRaw(c.Context, src, dst, f)
 	}
-	plan, err := convert.NewPlan(c.Context, src, dst, f.plan)
+	return p.convertOne(c.Context, src, dst, f)
+}
+
+// convertOne makes one model, or prints the plan.
+func (p *program) convertOne(ctx context.Context, src *convert.Source, dst string, f *convertFlags) error {
+	plan, err := convert.NewPlan(ctx, src, dst, f.plan)
 	if err != nil {
 		return err
 	}
 	if f.dryRun {
 		return p.printPlan(plan, dst, f)
 	}
-	reports, err := p.carryOut(c.Context, []convert.Job{{Plan: plan, Dst: dst}}, f)
+	reports, err := p.carryOut(ctx, []convert.Job{{Plan: plan, Dst: dst}}, f)
 	if err != nil || !p.json {
 		return err
 	}
@@ -126,6 +134,9 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 // take moves what the flags collected to where it is used.
 func (f *convertFlags) take() (err error) {
 	f.plan.Meta, f.plan.Quantize.Tensors = f.meta.Value(), f.tensorTypes.Value()
+	if f.plan.Split, err = f.split.limit(); err != nil {
+		return err
+	}
 	if f.plan.Goal, err = f.goal.goal(f.run.Workers); err != nil || f.recipe == "" {
 		return err
 	}
@@ -136,7 +147,7 @@ func (f *convertFlags) take() (err error) {
 // check refuses flags that cannot be meant, and a destination that would be
 // refused at the end, before any work is done.
 func (f *convertFlags) check(dst string) error {
-	if f.raw && (f.dryRun || f.quantizes() || f.plan.Type+f.plan.To+f.plan.Arch+f.plan.Root+f.plan.Config+f.plan.Tokenizer != "" || len(f.plan.Meta) > 0) {
+	if f.raw && (f.dryRun || f.quantizes() || f.plan.Split != (convert.Split{}) || f.plan.Type+f.plan.To+f.plan.Arch+f.plan.Root+f.plan.Config+f.plan.Tokenizer != "" || len(f.plan.Meta) > 0) {
 		return usagef("--raw copies the file as it is: no plan, type, format, architecture, root, configuration, tokenizer or metadata goes with it")
 	}
 	if f.plan.Type != "" && f.recipe != "" {
@@ -174,8 +185,8 @@ func (p *program) carryOut(ctx context.Context, jobs []convert.Job, f *convertFl
 	bar := p.newProgress(f)
 	var total int64
 	for _, j := range jobs {
-		bar.say("%s → %s: %s of %s in %s", j.Plan.Source.Path, j.Dst, plural(len(j.Plan.Steps), "tensor"), firstOf(j.Plan.Arch, "unknown architecture"), size(j.Plan.Place.Size))
-		total += j.Plan.Place.Size
+		bar.say("%s → %s: %s of %s in %s", j.Plan.Source.Path, j.Dst, plural(len(j.Plan.Steps), "tensor"), firstOf(j.Plan.Arch, "unknown architecture"), size(j.Plan.Size()))
+		total += j.Plan.Size()
 	}
 	f.run.Progress = bar.start(total)
 	began := time.Now()

@@ -44,14 +44,21 @@ func (g *goalFlags) goal(workers int) (goal convert.Goal, err error) {
 		if f.text == "" {
 			continue
 		}
-		n, err := humanize.ParseBytes(f.text)
-		if err != nil || n == 0 || n > math.MaxInt64 {
-			return goal, usagef("%s: %q is no size; sizes are written 4.0GiB, 900MB or in bytes", f.flag, f.text)
+		if *f.to, err = parseSize(f.flag, f.text); err != nil {
+			return goal, err
 		}
-		*f.to = int64(n)
 	}
 	if err := goal.Check(); err != nil {
 		return goal, asUsage(err)
 	}
 	return goal, nil
+}
+
+// parseSize returns the bytes that the text of a flag stands for, more than 0.
+func parseSize(flag, text string) (int64, error) {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n == 0 || n > math.MaxInt64 {
+		return 0, usagef("%s: %q is no size; sizes are written 4.0GiB, 900MB or in bytes", flag, text)
+	}
+	return int64(n), nil
 }

@@ -30,7 +30,12 @@ func (p *program) printPlan(plan *convert.Plan, dst string, f *convertFlags) err
 	}
 	p.printDropped(plan)
 	p.printNotes(plan.Notes)
-	fmt.Fprintf(p.out, "\nThe file has %s bytes (%s). Nothing was written.\n", humanize.Comma(plan.Place.Size), size(plan.Place.Size))
+	p.printFiles(plan, dst)
+	have := "The file has"
+	if n := len(plan.Parts); n > 1 {
+		have = fmt.Sprintf("The %d files have", n)
+	}
+	fmt.Fprintf(p.out, "\n%s %s bytes (%s). Nothing was written.\n", have, humanize.Comma(plan.Size()), size(plan.Size()))
 	return nil
 }
 
@@ -38,7 +43,7 @@ func (p *program) printPlanFacts(plan *convert.Plan, dst string) error {
 	t := p.table()
 	fmt.Fprintf(t, "Plan: %s → %s\n\n", inline(plan.Source.Path), inline(dst))
 	fmt.Fprintf(t, "  from\t%s\n", inline(fmt.Sprintf("%s, %s in %s", plan.Source.Model.Format, size(plan.Source.Bytes()), plural(len(plan.Source.Files), "file"))))
-	fmt.Fprintf(t, "  to\t%s\n", inline(fmt.Sprintf("%s, %s in %s", plan.Target.Name, size(plan.Place.Size), plural(len(plan.Steps), "tensor"))))
+	fmt.Fprintf(t, "  to\t%s\n", inline(fmt.Sprintf("%s, %s in %s", plan.Target.Name, size(plan.Size()), plural(len(plan.Steps), "tensor"))))
 	fmt.Fprintf(t, "  architecture\t%s\n", inline(firstOf(plan.Arch, "unknown")))
 	fmt.Fprintf(t, "  type\t%s\n", plan.Recipe.Name)
 	if plan.Recipe.Quantizes() {
@@ -68,6 +73,18 @@ func (p *program) printSteps(plan *convert.Plan) error {
 		fmt.Fprintf(t, "  %d\t%s\t%v\t%v → %v\t%s\n", s.Offset, inline(name), s.To.Shape, s.From.DType, s.To.DType, inline(s.Reason()))
 	}
 	return t.Flush()
+}
+
+// printFiles lists the shards.
+func (p *program) printFiles(plan *convert.Plan, dst string) {
+	if len(plan.Parts) < 2 {
+		return
+	}
+	fmt.Fprintf(p.out, "\nFiles: %d\n", len(plan.Parts))
+	for i, path := range plan.Paths(dst) {
+		part := plan.Parts[i]
+		fmt.Fprintf(p.out, "  %s: %s, %s\n", inline(path), plural(len(part.Steps), "tensor"), size(part.Place.Size))
+	}
 }
 
 // printDropped lists the tensors that are left out, those of one reason

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
@@ -23,7 +24,8 @@ type report struct {
 	Parameters   []paramRow         `json:"parameters"`
 	Notes        []string           `json:"notes"`
 	Overflows    []convert.Overflow `json:"overflows"`
-	Also         []string           `json:"also"` // files written beside the output
+	Also         []string           `json:"also"`  // files written beside the output
+	Files        []string           `json:"files"` // of the model: the output, or its shards
 
 	Recipe        string              `json:"recipe"`
 	SourceBytes   int64               `json:"source_bytes"` // of the tensors, as the source stores them
@@ -63,7 +65,8 @@ type stepRow struct {
 	Shape  []int  `json:"shape"`
 	From   string `json:"from"`
 	To     string `json:"to"`
-	Offset int64  `json:"offset"` // from the start of the file
+	File   int    `json:"file"`   // index in files
+	Offset int64  `json:"offset"` // from the start of that file
 	Why    string `json:"why"`
 	// Fallback says why the type is not the one that the recipe means; "" if it is.
 	Fallback string `json:"fallback"`
@@ -86,7 +89,7 @@ type paramRow struct {
 func newReport(src *convert.Source, dst string) *report {
 	return &report{
 		Source: src.Path, Output: dst, Format: src.Model.Format, Tensors: []stepRow{}, Dropped: []droppedRow{}, Parameters: []paramRow{},
-		Notes: []string{}, Overflows: []convert.Overflow{}, Also: []string{},
+		Notes: []string{}, Overflows: []convert.Overflow{}, Also: []string{}, Files: []string{dst},
 		Types: []typeRow{}, NonFinite: []convert.NonFinite{},
 	}
 }
@@ -94,9 +97,10 @@ func newReport(src *convert.Source, dst string) *report {
 // planReport describes what plan makes.
 func planReport(plan *convert.Plan, dst string) *report {
 	r := newReport(plan.Source, dst)
-	r.Format, r.Architecture, r.Bytes = plan.Target.Name, plan.Arch, plan.Place.Size
+	r.Format, r.Architecture, r.Bytes = plan.Target.Name, plan.Arch, plan.Size()
+	r.Files = plan.Paths(dst)
 	for _, s := range plan.Steps {
-		r.Tensors = append(r.Tensors, stepRow{s.Source, s.To.Name, append([]int{}, s.To.Shape...), s.From.DType.String(), s.To.DType.String(), s.Offset, s.Why, s.Fallback})
+		r.Tensors = append(r.Tensors, stepRow{s.Source, s.To.Name, append([]int{}, s.To.Shape...), s.From.DType.String(), s.To.DType.String(), s.Part, s.Offset, s.Why, s.Fallback})
 	}
 	for _, d := range plan.Dropped {
 		r.Dropped = append(r.Dropped, droppedRow{d.Name, d.Why})
@@ -169,7 +173,11 @@ func (r *report) say(bar *progress) {
 	if r.Loss != nil {
 		r.sayLoss(bar)
 	}
-	bar.say("wrote %s: %s in %.2f s, %.0f MB/s", r.Output, size(r.Bytes), r.Seconds, float64(r.Bytes)/1e6/max(r.Seconds, 1e-9))
+	what := r.Output
+	if n := len(r.Files); n > 1 || r.Files[0] != r.Output {
+		what = fmt.Sprintf("%s to %s", r.Files[0], filepath.Base(r.Files[n-1]))
+	}
+	bar.say("wrote %s: %s in %.2f s, %.0f MB/s", what, size(r.Bytes), r.Seconds, float64(r.Bytes)/1e6/max(r.Seconds, 1e-9))
 }
 
 // sayLoss sums up what quantizing did.

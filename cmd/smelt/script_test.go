@@ -31,6 +31,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"checkpoint":  checkpoint,
 	"store":       store,
 	"interrupted": interrupted,
+	"atmost":      atMost,
 }
 
 // exits CODE PROGRAM ARGS... runs a program that has to end with CODE.
@@ -47,6 +48,21 @@ func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("%s exits with %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// atmost BYTES FILE... checks the size of files together.
+func atMost(ts *testscript.TestScript, _ bool, args []string) {
+	limit, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	var sum int64
+	for _, name := range args[1:] {
+		st, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		sum += st.Size()
+	}
+	if sum > limit {
+		ts.Fatalf("%d bytes, more than %d", sum, limit)
 	}
 }
 
