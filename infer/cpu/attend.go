@@ -22,6 +22,7 @@ func (b *Backend) Attend(y, q, k, v infer.Buffer, h infer.Heads) {
 	u := b.use("attend")
 	u.check(h.Heads > 0 && h.KVHeads > 0 && h.Heads%h.KVHeads == 0 && h.Dim > 0 && h.Heads <= maxElems/h.Dim,
 		"%d heads over %d of %d elements", h.Heads, h.KVHeads, h.Dim)
+	u.check(h.Scale > 0, "a scale of %v", h.Scale)
 	u.check(h.Keys > 0 && (!h.Causal || h.Queries <= h.Keys), "%d queries of %d keys", h.Queries, h.Keys)
 	a := attention{h: h, kernels: b.kernels,
 		q: u.rows(q, h.Queries, h.Heads*h.Dim), y: u.rows(y, h.Queries, h.Heads*h.Dim),
@@ -105,10 +106,7 @@ func (a *attention) weigh(row []float32, seen int, most, sum *float32, out []flo
 		clear(row)
 		return
 	}
-	for j := range row[:seen] {
-		row[j] *= a.h.Scale
-	}
-	m := max(*most, a.kernels.maximum(row[:seen]))
+	m := max(*most, a.kernels.maximum(row[:seen])*a.h.Scale)
 	if m > *most {
 		scale := float32(math.Exp(float64(*most - m)))
 		*sum *= scale
@@ -117,7 +115,7 @@ func (a *attention) weigh(row []float32, seen int, most, sum *float32, out []flo
 		}
 		*most = m
 	}
-	*sum += a.kernels.exp(row[:seen], m)
+	*sum += a.kernels.exp(row[:seen], a.h.Scale, m)
 	clear(row[seen:])
 }
 

@@ -26,12 +26,13 @@ type kernels struct {
 	// dot returns Σ x[i]·y[i] over x.
 	dot func(x, y []float32) float32
 	// stored has products of x with a row of a type as it is stored, Σ w[i]·x[i]
-	// over x, where that is faster than dot of the decoded row.
+	// over x, a multiple of 8 elements, where that is faster than dot of the
+	// decoded row.
 	stored map[tensor.DType]func(w []byte, x []float32) float32
 	// maximum returns the largest of x, which is not empty.
 	maximum func(x []float32) float32
-	// exp makes x[i] = exp(x[i]-shift), where x[i] ≤ shift, and returns the sum.
-	exp func(x []float32, shift float32) float32
+	// exp makes x[i] = exp(x[i]·scale-shift) and returns the sum.
+	exp func(x []float32, scale, shift float32) float32
 	// silu makes y[i] = gate[i]·up[i]/(1+exp(-gate[i])) over y.
 	silu func(y, gate, up []float32)
 	// gelu makes y[i] = x[i]·Φ(x[i]) over y.
@@ -99,10 +100,10 @@ func maximumGo(x []float32) float32 {
 	return m
 }
 
-func expGo(x []float32, shift float32) float32 {
+func expGo(x []float32, scale, shift float32) float32 {
 	var sum float32
 	for i, v := range x {
-		x[i] = float32(math.Exp(float64(v - shift)))
+		x[i] = float32(math.Exp(float64(v*scale - shift)))
 		sum += x[i]
 	}
 	return sum

@@ -144,10 +144,14 @@ func (b *Backend) multiplyFew(op string, y []float32, w *weight, bias, x []float
 // y[t·rows].
 func (b *Backend) dotOf(w *weight) func(s *scratch, y []float32, raw []byte, j int, x []float32, n int) {
 	if direct := b.kernels.stored[w.t.DType]; direct != nil && w.vector == nil {
-		return func(_ *scratch, y []float32, raw []byte, j int, x []float32, n int) {
-			row := raw[j*w.rowBytes:][:w.rowBytes]
+		const step = 8
+		whole := w.cols / step * step
+		return func(s *scratch, y []float32, raw []byte, j int, x []float32, n int) {
+			row, rest := raw[j*w.rowBytes:][:w.rowBytes], sized(&s.rows, step)[:w.cols-whole]
+			w.decodeStored(rest, raw, j, whole)
 			for t := range n {
-				y[t*w.rows] = direct(row, x[t*w.cols:][:w.cols])
+				x := x[t*w.cols:][:w.cols]
+				y[t*w.rows] = direct(row, x[:whole]) + dotGo(rest, x[whole:])
 			}
 		}
 	}
