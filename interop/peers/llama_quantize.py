@@ -1,6 +1,6 @@
 """Quantizes a GGUF with the library that llama.cpp releases, as llama-quantize does.
 
-llama_quantize.py LIBRARIES IN.gguf OUT.gguf FILE_TYPE [--imatrix FILE.gguf] [--all TYPE]
+llama_quantize.py LIBRARIES IN.gguf OUT.gguf FILE_TYPE [--imatrix FILE.gguf] [--all TYPE] [--keep-split]
 
 Prints the seconds that the library took. FILE_TYPE is a number of enum llama_ftype;
 --all gives every tensor of more than one dimension that of enum ggml_type. What llama-quantize itself does with an
@@ -98,13 +98,14 @@ def main():
     parser.add_argument("file_type", type=int)
     parser.add_argument("--imatrix")
     parser.add_argument("--all", type=int)
+    parser.add_argument("--keep-split", action="store_true", help="one shard of OUT for each of IN, the first of its shards")
     args = parser.parse_args()
     llama = load(args.libraries)
     llama.llama_model_quantize_default_params.restype = Params
     params = llama.llama_model_quantize_default_params()
     if params.output_tensor_type != params.token_embedding_type or not params.quantize_output_tensor:
         sys.exit("llama_model_quantize_params has another layout than this script knows")
-    params.nthread, params.ftype = 2, args.file_type
+    params.nthread, params.ftype, params.keep_split = 2, args.file_type, args.keep_split
     if args.all is not None:
         params.tt_overrides = (TensorOverride * 2)(TensorOverride(b".*", args.all))
     if args.imatrix:
