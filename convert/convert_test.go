@@ -12,6 +12,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/smelt-project/smelt/internal/atomicfile"
 	"github.com/smelt-project/smelt/tensor"
 )
 
@@ -271,45 +272,42 @@ func TestExistingFileIsKeptUnlessReplaced(t *testing.T) {
 	}
 }
 
-// Both kinds of sink keep the same promises.
-func TestSinks(t *testing.T) {
-	for name, open := range map[string]func(string) (*sink, error){"platform": openSink, "named": openNamed} {
-		dir := t.TempDir()
-		dst := filepath.Join(dir, "x")
-		s, err := open(dst)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.write([]byte("abc"), 0); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := os.Stat(dst); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s: visible before commit (%v)", name, err)
-		}
-		if err := os.WriteFile(dst, []byte("theirs"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.commit(keepExisting); err == nil {
-			t.Errorf("%s: commit replaced a file that appeared meanwhile", name)
-		}
-		if b, _ := os.ReadFile(dst); string(b) != "theirs" || len(left(t, dir)) != 1 {
-			t.Errorf("%s: after the refused commit: %q, %v", name, b, left(t, dir))
-		}
-		if s, err = open(dst); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(s.write([]byte("ours"), 0), s.commit(replaceExisting)); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if b, _ := os.ReadFile(dst); string(b) != "ours" || len(left(t, dir)) != 1 {
-			t.Errorf("%s: after commit: %q, %v", name, b, left(t, dir))
-		}
-		if s, err = open(filepath.Join(dir, "y")); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.abort(); err != nil || len(left(t, dir)) != 1 {
-			t.Errorf("%s: after abort: %v, %v", name, err, left(t, dir))
-		}
+func TestSink(t *testing.T) {
+	dir := t.TempDir()
+	dst := filepath.Join(dir, "x")
+	s, err := newSink(dst, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.write([]byte("abc"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dst); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("visible before commit (%v)", err)
+	}
+	if err := os.WriteFile(dst, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.commit(atomicfile.Keep); err == nil {
+		t.Error("commit replaced a file that appeared meanwhile")
+	}
+	if b, _ := os.ReadFile(dst); string(b) != "theirs" || len(left(t, dir)) != 1 {
+		t.Errorf("after the refused commit: %q, %v", b, left(t, dir))
+	}
+	if s, err = newSink(dst, 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.write([]byte("ours"), 0), s.commit(atomicfile.Replace)); err != nil {
+		t.Error(err)
+	}
+	if b, _ := os.ReadFile(dst); string(b) != "ours" || len(left(t, dir)) != 1 {
+		t.Errorf("after commit: %q, %v", b, left(t, dir))
+	}
+	if s, err = newSink(filepath.Join(dir, "y"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.abort(); err != nil || len(left(t, dir)) != 1 {
+		t.Errorf("after abort: %v, %v", err, left(t, dir))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/smelt-project/smelt/internal/atomicfile"
 	"github.com/smelt-project/smelt/ollama"
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -31,7 +32,7 @@ var companionRoles = []ollama.Role{ollama.RoleProjector, ollama.RoleAdapter, oll
 
 // companions lists what is written beside dst: NAME-projector.gguf and the
 // like, and a Modelfile that makes the model again.
-func (s *Source) companions(dst string, r replacement) []companion {
+func (s *Source) companions(dst string, r atomicfile.Replacement) []companion {
 	if s.Store == nil {
 		return nil
 	}
@@ -52,11 +53,11 @@ func (s *Source) companions(dst string, r replacement) []companion {
 // modelfilePath is where the Modelfile goes: under that name if it is free, so
 // that ollama create finds it; else under NAME.Modelfile, because it is that of
 // another model in the same folder.
-func modelfilePath(dir, base string, r replacement) string {
+func modelfilePath(dir, base string, r atomicfile.Replacement) string {
 	plain, own := filepath.Join(dir, "Modelfile"), base+".Modelfile"
 	_, taken := os.Lstat(plain)
 	_, before := os.Lstat(own)
-	if taken == nil && (r == keepExisting || before == nil) {
+	if taken == nil && (r == atomicfile.Keep || before == nil) {
 		return own
 	}
 	return plain
@@ -64,7 +65,7 @@ func modelfilePath(dir, base string, r replacement) string {
 
 // checkAll fails early if one of the files, dst without its companions, or a
 // file beside them cannot be written.
-func (s *Source) checkAll(dst string, files []string, r replacement) error {
+func (s *Source) checkAll(dst string, files []string, r atomicfile.Replacement) error {
 	var errs []error
 	for _, f := range files {
 		errs = append(errs, checkDestination(f, r))
@@ -77,7 +78,7 @@ func (s *Source) checkAll(dst string, files []string, r replacement) error {
 
 // writeCompanions writes the files beside dst, whose first file is first, and
 // returns their paths.
-func (s *Source) writeCompanions(dst, first string, r replacement) ([]string, error) {
+func (s *Source) writeCompanions(dst, first string, r atomicfile.Replacement) ([]string, error) {
 	opts := ollama.ModelfileOptions{From: "./" + filepath.Base(first)}
 	var paths []string
 	for _, c := range s.companions(dst, r) {
@@ -111,7 +112,7 @@ func (s *Source) writeCompanions(dst, first string, r replacement) ([]string, er
 }
 
 // writeFile writes all of content, size bytes, to path.
-func writeFile(path string, content io.Reader, size int64, r replacement) error {
+func writeFile(path string, content io.Reader, size int64, r atomicfile.Replacement) error {
 	s, err := newSink(path, size)
 	if err != nil {
 		return err
@@ -178,9 +179,9 @@ func (r *run) copyWhole(ctx context.Context, t *tensor.Tensor, f *ollama.File, w
 
 func (o RunOptions) workers() int { return cmp.Or(max(o.Workers, 0), runtime.GOMAXPROCS(0)) }
 
-func (o RunOptions) replacement() replacement {
+func (o RunOptions) replacement() atomicfile.Replacement {
 	if o.Replace {
-		return replaceExisting
+		return atomicfile.Replace
 	}
-	return keepExisting
+	return atomicfile.Keep
 }

@@ -172,7 +172,7 @@ func (w *worker) do(i int) error {
 	dstOff, dstLen := it.bytes(s.To.DType)
 	dstOff += s.Offset
 	defer func() {
-		startWriting(w.run.sinkOf(s).f, dstOff, dstLen)
+		startWriting(w.run.sinkOf(s).f.File, dstOff, dstLen)
 		w.run.progress(dstLen)
 	}()
 	if w.run.plan.measures(s) {
@@ -214,7 +214,7 @@ const copyBuffer = 256 << 10
 func (w *worker) copy(s *Step, srcOff, dstOff, n int64) error {
 	out := w.run.sinkOf(s)
 	f, at, isFile := fileRange(s.From.Data, srcOff)
-	if isFile && shareBlocks(out.f, dstOff, f, at, n) {
+	if isFile && shareBlocks(out.f.File, dstOff, f, at, n) {
 		return nil
 	}
 	w.held = held{}

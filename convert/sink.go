@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/smelt-project/smelt/internal/atomicfile"
 	"github.com/smelt-project/smelt/internal/mapped"
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -19,23 +20,12 @@ var ErrExists = errors.New("already exists")
 
 // A sink is a file that becomes visible under its name only when it is complete.
 type sink struct {
-	dst string
-	f   *os.File
-	// publish gives the finished file its name, discard removes it.
-	publish func(replace replacement) error
-	discard func() error
+	dst string // as the user knows it
+	f   *atomicfile.File
 }
 
-// A replacement says whether a file of the destination's name may be replaced.
-type replacement int
-
-const (
-	keepExisting replacement = iota
-	replaceExisting
-)
-
 // checkDestination fails early if dst cannot be written.
-func checkDestination(dst string, r replacement) error {
+func checkDestination(dst string, r atomicfile.Replacement) error {
 	fail := func(err error) error { return &tensor.Error{Op: "write", File: dst, Err: err} }
 	dir, err := os.Stat(filepath.Dir(dst))
 	if err != nil {
@@ -52,7 +42,7 @@ func checkDestination(dst string, r replacement) error {
 		return fail(err)
 	case !st.Mode().IsRegular():
 		return fail(errors.New("it is not a regular file"))
-	case r == keepExisting:
+	case r == atomicfile.Keep:
 		return fail(fmt.Errorf("%w; --force replaces it", ErrExists))
 	}
 	return nil
@@ -60,11 +50,12 @@ func checkDestination(dst string, r replacement) error {
 
 // newSink creates the file that will become dst, with room for size bytes.
 func newSink(dst string, size int64) (*sink, error) {
-	s, err := openSink(dst)
+	f, err := atomicfile.Create(filepath.Dir(dst), filepath.Base(dst))
 	if err != nil {
 		return nil, &tensor.Error{Op: "write", File: dst, Err: err}
 	}
-	if err := reserve(s.f, size); err != nil {
+	s := &sink{dst: dst, f: f}
+	if err := f.Reserve(size); err != nil {
 		return nil, errors.Join(&tensor.Error{Op: "write", File: dst,
 			Err: fmt.Errorf("no room for %s: %w", humanize.IBytes(uint64(size)), err)}, s.abort()) //nolint:gosec // a size is not negative
 	}
@@ -80,19 +71,19 @@ func (s *sink) write(b []byte, off int64) error {
 }
 
 // commit makes the file durable and visible.
-func (s *sink) commit(r replacement) error { return commitAll([]*sink{s}, r) }
+func (s *sink) commit(r atomicfile.Replacement) error { return commitAll([]*sink{s}, r) }
 
 // commitAll makes files durable and then visible, all or none: if one cannot
 // get its name, those that have theirs are removed again. What they replaced is
 // gone then.
-func commitAll(sinks []*sink, r replacement) error {
+func commitAll(sinks []*sink, r atomicfile.Replacement) error {
 	for _, s := range sinks {
 		if err := s.f.Sync(); err != nil {
 			return errors.Join(s.fail(err), abortAll(sinks))
 		}
 	}
 	for i, s := range sinks {
-		if err := s.publish(r); err != nil {
+		if err := s.f.Publish(filepath.Base(s.dst), r); err != nil {
 			errs := []error{s.fail(err)}
 			for _, before := range sinks[:i] {
 				errs = append(errs, os.Remove(before.dst))
@@ -105,7 +96,7 @@ func commitAll(sinks []*sink, r replacement) error {
 		errs = append(errs, s.f.Close())
 	}
 	dir := filepath.Dir(sinks[0].dst)
-	if err := syncFolder(dir); err != nil {
+	if err := atomicfile.SyncDir(dir); err != nil {
 		errs = append(errs, sinks[0].fail(err))
 	}
 	return errors.Join(errs...)
@@ -116,7 +107,7 @@ func (s *sink) fail(err error) error {
 }
 
 // abort removes what was written.
-func (s *sink) abort() error { return errors.Join(s.discard(), s.f.Close()) }
+func (s *sink) abort() error { return s.f.Discard() }
 
 func abortAll(sinks []*sink) error {
 	var errs []error
@@ -135,51 +126,5 @@ func paths(sinks []*sink) []string {
 	return out
 }
 
-// syncFolder makes a rename in dir durable. Some file systems cannot sync
-// folders; the rename is then as durable as they make it.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) {
-		return errors.Join(err, d.Close())
-	}
-	return d.Close()
-}
-
-// openNamed is the sink of systems without nameless files: a temporary file
-// beside the destination.
-func openNamed(dst string) (*sink, error) {
-	f, err := os.CreateTemp(filepath.Dir(dst), "."+filepath.Base(dst)+".smelt-*")
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return nil, errors.Join(err, os.Remove(f.Name()), f.Close())
-	}
-	gone := false
-	return &sink{dst: dst, f: f, publish: func(r replacement) error {
-		if r == keepExisting { // a link fails if somebody else made the file meanwhile
-			err := os.Link(f.Name(), dst)
-			if err == nil {
-				gone = true
-				return os.Remove(f.Name())
-			}
-			if !errors.Is(err, errors.ErrUnsupported) {
-				return err
-			}
-		}
-		err := os.Rename(f.Name(), dst)
-		gone = err == nil
-		return err
-	}, discard: func() error {
-		if gone {
-			return nil
-		}
-		return os.Remove(f.Name())
-	}}, nil
-}
-
 // reader returns what was written so far, for the check before it is published.
-func (s *sink) reader() (*mapped.File, error) { return mapped.Own(s.f) }
+func (s *sink) reader() (*mapped.File, error) { return mapped.Own(s.f.File) }

@@ -4,11 +4,6 @@ package convert
 
 import "os"
 
-func openSink(dst string) (*sink, error) { return openNamed(dst) }
-
-// reserve sets the length; a full disk shows when the bytes are written.
-func reserve(f *os.File, size int64) error { return f.Truncate(size) }
-
 // shareBlocks is not available: everything is copied.
 func shareBlocks(*os.File, int64, *os.File, int64, int64) bool { return false }
 
