@@ -289,4 +289,3 @@ func TestWhisperIsWhatOpenAIComputes(t *testing.T) {
 		})
 	}
 }
-

@@ -17,9 +17,9 @@ func widen(dst []float64, src []float32) {
 	}
 }
 
-// tileX and tileW are how many rows of x and of w one pass multiplies: as many
-// as leave their sums and operands in the registers of amd64 and arm64.
-const tileX, tileW = 4, 2
+// tileX and tileW are how many rows of x and of w one pass multiplies: their
+// sums and operands are in registers on amd64, where 4 and 2 are not.
+const tileX, tileW = 3, 2
 
 // product makes dst[t·stride+o] = Σᵢ w[o,i]·x[t,i].
 func product[T float32 | float64](dst []T, stride int, x, w matrix) {
@@ -46,12 +46,12 @@ func product[T float32 | float64](dst []T, stride int, x, w matrix) {
 	}
 }
 
-// tile returns the products of four rows with two.
+// tile returns the products of three rows with two.
 func tile(x [tileX][]float64, w0, w1 []float64) [tileX][tileW]float64 {
 	n := len(w0)
 	w1 = w1[:n]
-	x0, x1, x2, x3 := x[0][:n], x[1][:n], x[2][:n], x[3][:n]
-	var a00, a01, a10, a11, a20, a21, a30, a31 float64
+	x0, x1, x2 := x[0][:n], x[1][:n], x[2][:n]
+	var a00, a01, a10, a11, a20, a21 float64
 	for k, u := range w0 {
 		v := w1[k]
 		a00 += x0[k] * u
@@ -60,10 +60,8 @@ func tile(x [tileX][]float64, w0, w1 []float64) [tileX][tileW]float64 {
 		a11 += x1[k] * v
 		a20 += x2[k] * u
 		a21 += x2[k] * v
-		a30 += x3[k] * u
-		a31 += x3[k] * v
 	}
-	return [tileX][tileW]float64{{a00, a01}, {a10, a11}, {a20, a21}, {a30, a31}}
+	return [tileX][tileW]float64{{a00, a01}, {a10, a11}, {a20, a21}}
 }
 
 // pair returns the products of one row with two.
