@@ -18,7 +18,8 @@ type Quantizer struct {
 	layout   tensor.Layout // of the source
 }
 
-// A Measure is what became of a run of elements.
+// A Measure is what became of a run of elements. Its sums are the same on every
+// platform.
 type Measure struct {
 	Overflows int     // finite elements that did not fit
 	NonFinite int     // elements that are infinite or not a number
@@ -67,18 +68,37 @@ func (q *Quantizer) Quantize(dst, src []byte, importance []float32, s *Scratch) 
 	return m
 }
 
-// compare adds up the squares of x and of its differences to y, in order.
+// sumRun is how many elements are added up before looking whether one was not
+// finite.
+const sumRun = 1 << 12
+
+// compare adds up the squares of the finite elements of x and of their
+// differences to y.
 func (m *Measure) compare(x, y []float32) {
-	for i, v := range x {
-		if v-v != 0 {
-			if m.NonFinite == 0 {
-				m.First = i
-			}
-			m.NonFinite++
+	var s sums
+	for at := 0; at < len(x); at += sumRun {
+		end := min(at+sumRun, len(x))
+		before := s
+		s.addAll(x[at:end], y[at:end])
+		if !s.finite() {
+			s = before
+			m.addFinite(&s, x, y, at, end)
+		}
+	}
+	m.Squares, m.Errors = total(&s.squares), total(&s.errors)
+}
+
+// addFinite adds those of the elements from at to end that are finite, and
+// counts the others.
+func (m *Measure) addFinite(s *sums, x, y []float32, at, end int) {
+	for i := at; i < end; i++ {
+		if v := x[i]; v-v == 0 {
+			s.add(i%sumLanes, v, y[i])
 			continue
 		}
-		a, d := float64(v), float64(v)-float64(y[i])
-		m.Squares += float64(a * a)
-		m.Errors += float64(d * d)
+		if m.NonFinite == 0 {
+			m.First = i
+		}
+		m.NonFinite++
 	}
 }
