@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/smelt-project/smelt/convert"
+	"github.com/smelt-project/smelt/quantize"
 )
 
 // A report is the JSON object of smelt convert: what was done, or with
@@ -28,6 +29,7 @@ type report struct {
 	Files        []string           `json:"files"` // of the model: the output, or its shards
 
 	Recipe        string              `json:"recipe"`
+	VectorPath    string              `json:"vector_path"`  // the kernels that change types; see quantize.VectorPath
 	SourceBytes   int64               `json:"source_bytes"` // of the tensors, as the source stores them
 	TensorBytes   int64               `json:"tensor_bytes"` // of the tensors, as they are written
 	BitsPerWeight float64             `json:"bits_per_weight"`
@@ -110,6 +112,7 @@ func planReport(plan *convert.Plan, dst string) *report {
 	}
 	r.Notes = append(r.Notes, plan.Notes...)
 	r.Recipe = plan.Recipe.Name
+	r.VectorPath, _ = quantize.VectorPath() // NewPlan has checked it
 	r.addTypes(plan)
 	return r
 }
