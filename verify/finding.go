@@ -24,7 +24,7 @@ const (
 )
 
 // atLeast are the metrics that must not fall below their limit.
-var atLeast = map[Metric]bool{Cosine: true, SNR: true}
+var atLeast = map[Metric]bool{Cosine: true, SNR: true, TopOne: true, TopFive: true}
 
 // A Finding is one measured number and the limit that it has to keep.
 type Finding struct {

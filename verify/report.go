@@ -122,10 +122,11 @@ func (r *Report) Failures() []Finding {
 	return slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return f.OK })
 }
 
-// A Sample is one output that was compared: the logits after a text.
+// A Sample is one output that was compared: the centred logits of the original's
+// likeliest tokens after a text.
 type Sample struct {
-	Name     string    `json:"name"`
-	Original []float32 `json:"original"`
-	Result   []float32 `json:"result"`
-	Tokens   []string  `json:"tokens"` // the likeliest of the original
+	Name     string   `json:"name"`
+	Tokens   []string `json:"tokens"`
+	Original []Number `json:"original"`
+	Result   []Number `json:"result"`
 }

@@ -44,7 +44,9 @@ type Pair struct {
 	Canonical *arch.Result
 	// Configs are the files beside the original that state its hyperparameters.
 	Configs []arch.Config
-	Result  Side
+	// Root is where in the original the network is, as origin.Options has it.
+	Root   string
+	Result Side
 }
 
 // A Level is how much is compared; each includes those before it.
@@ -122,6 +124,9 @@ func Checks() []Check {
 		{"structure.offsets", Structure, "no two tensors share bytes of the file, and each is inside it", checkOffsets},
 		{"structure.tokenizer", Structure, "tokens, merges, types and special ids are the original's, and texts become the same ids", checkTokenizer},
 		{"weights", Weights, "each tensor is the original's, converted: byte for byte where the conversion can be repeated, else within the error of the type on that very data", checkWeights},
+		{"layers.mapping", Layers, "the original's values under the names and metadata of the result compute, layer by layer, what the original's own program computes", checkMapping},
+		{"layers", Layers, "the result computes, layer by layer, what the original's own program computes, within what its stored types lose", checkLayers},
+		{"outputs", Outputs, "both answer alike: logits of every token, within what the stored types lose", checkOutputs},
 	}
 }
 
@@ -133,6 +138,7 @@ type verifier struct {
 	check    *Check
 	deadline time.Time              // zero: none
 	errors   map[string]*comparison // of tensors of the result, from the weights check
+	runs     *runs                  // what the networks compute, once it is needed
 }
 
 // Run makes the checks up to the level of opt. It fails only if it cannot
