@@ -157,7 +157,7 @@ func greedy(t *testing.T, l *origin.Llama, prompt []int32, n int) []int32 {
 }
 
 func TestStories260KIsWhatLlama2cComputes(t *testing.T) {
-	dir := goldenDir(t, "stories260K")
+	dir := filepath.Join("..", "testdata", "stories260K")
 	var golden struct {
 		Tokens       []int32 `json:"tokens"`
 		GreedyTokens []int32 `json:"greedy_tokens"`

@@ -24,7 +24,7 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-// ErrUnknown: the names are not those of a program that this package repeats. A
+// ErrUnknown says that the names are of no program that this package repeats. A
 // GGUF file has its converter's names, so there is nothing to repeat.
 var ErrUnknown = errors.New("no names of a program that is known")
 

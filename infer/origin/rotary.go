@@ -154,8 +154,8 @@ func stretchYarn(f []float32, theta float64, s stretch) float64 {
 		high += 0.001 // as the program does against a division by zero
 	}
 	for i, x := range f {
-		ramp := min(max((float64(i)-low)/(high-low), 0), 1)
-		f[i] = float32(float64(x)/s.factor*ramp + float64(x)*(1-ramp))
+		ramp := min(max((float32(i)-float32(low))/float32(high-low), 0), 1)
+		f[i] = float32(x/float32(s.factor)*ramp) + float32(x*(1-ramp))
 	}
 	switch {
 	case s.attention != 0:
