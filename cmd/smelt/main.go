@@ -35,28 +35,28 @@ func start() int {
 // run executes the command line args and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out := bufio.NewWriter(stdout)
-	p := &program{out: plain{out}, err: plain{stderr}, terminal: stderr, args: args}
+	p := &program{out: plain{out}, flush: out.Flush, err: plain{stderr}, terminal: stderr, args: args}
 	app := p.app()
 	err := app.RunContext(ctx, reorder(app.Commands, args))
-	return p.finish(err, out.Flush)
+	return p.finish(err)
 }
 
 // A program is one run of smelt: where it prints, and what it was asked.
 type program struct {
-	out, err io.Writer // what does not print comes out escaped
-	terminal io.Writer // standard error as it is, for the progress bar
+	out, err io.Writer    // what does not print comes out escaped
+	flush    func() error // hands on what out has kept
+	terminal io.Writer    // standard error as it is, for the progress bar
 	args     []string
 	json     bool // standard output is one JSON value
 	answered bool // it has been printed
 }
 
-// finish reports err and returns the exit code. flush empties the buffer of
-// standard output.
-func (p *program) finish(err error, flush func() error) int {
+// finish reports err and returns the exit code.
+func (p *program) finish(err error) int {
 	if err != nil && p.json && !p.answered {
 		err = errors.Join(err, p.printJSON(failure{message(err), exitOf(err)}))
 	}
-	if flushed := flush(); flushed != nil && !errors.Is(flushed, syscall.EPIPE) {
+	if flushed := p.flush(); flushed != nil && !errors.Is(flushed, syscall.EPIPE) {
 		err = errors.Join(err, fmt.Errorf("write standard output: %w", flushed))
 	}
 	if err != nil {
@@ -95,7 +95,7 @@ func (p *program) app() *cli.App {
 		OnUsageError:              onUsageError,
 		ExitErrHandler:            func(*cli.Context, error) {}, // the exit code is run's to return
 		Action:                    unknownCommand,
-		Commands:                  []*cli.Command{p.inspectCommand(), p.scanCommand(), p.convertCommand(), p.quantizeCommand(), p.mergeCommand(), p.recipesCommand(), p.completionCommand(), p.manCommand(), p.versionCommand()},
+		Commands:                  []*cli.Command{p.inspectCommand(), p.scanCommand(), p.convertCommand(), p.quantizeCommand(), p.mergeCommand(), p.runCommand(), p.recipesCommand(), p.completionCommand(), p.manCommand(), p.versionCommand()},
 	}
 }
 
