@@ -27,12 +27,12 @@ const (
 //
 //	KL(p‖q) ≈ ½·Var_p(d) ≈ ½σ²
 //
-// to second order; a softmax that is all on a few tokens makes the variance over
-// them vary like χ² of few degrees of freedom, for which the mean is allowed 4
-// times and the 99th percentile 16 times as much. The greatest of T·V errors is
-// about σ·√(2·ln TV), and m, twice that, is allowed. Two tokens whose logits are
-// more than 2m apart cannot change places, so the share of such decisions is the
-// least agreement, and log-probabilities move by no more than 2m.
+// to second order, which is the limit of the mean; that over a few likely tokens
+// varies like χ² of few degrees of freedom, so that the 99th percentile is allowed
+// 6 times as much. The greatest of V errors is about σ·√(2·ln V), and m, 1.5 times
+// that, is allowed. Two tokens whose logits are more than 2m apart cannot change
+// places, so the share of such decisions is the least agreement. The mean of
+// log-probabilities of T tokens moves by less than σ; 3σ are allowed.
 func checkOutputs(ctx context.Context, v *verifier) error {
 	return v.withRuns(ctx, func(r *runs) error {
 		n := v.open(r, v.Result.Model)
@@ -112,7 +112,7 @@ func (g *agreement) add(a, b *rows, ids []int32, epsilon float64) {
 		}
 		n := float64(len(x))
 		sigma := epsilon * math.Sqrt(norm/n)
-		margin := 2 * sigma * math.Sqrt(2*math.Log(n*float64(a.count())))
+		margin := 1.5 * sigma * math.Sqrt(2*math.Log(n))
 		g.sigma += sigma * sigma
 		g.maxLimit = math.Max(g.maxLimit, margin)
 		for i := range x {
@@ -205,14 +205,14 @@ func (g *agreement) findings() []Finding {
 	}
 	const slack = 1e-9 // of sums in float64 of float32 logits
 	out := []Finding{
-		with(MeanKL, sum/n, 4*half+slack),
-		with(HighKL, p99, 16*half+slack),
+		with(MeanKL, sum/n, half+slack),
+		with(HighKL, p99, 6*half+slack),
 		with(TopOne, g.top1/n, g.decisive1/n-slack),
 		with(TopFive, g.top5/n, g.decisive5/n-slack),
 		with(MaxLogit, g.maxDiff, g.maxLimit),
 	}
 	if g.scored > 0 {
-		out = append(out, with(Perplexity, math.Exp(math.Abs(g.nllB-g.nllA)/float64(g.scored)), math.Exp(2*g.maxLimit)))
+		out = append(out, with(Perplexity, math.Exp(math.Abs(g.nllB-g.nllA)/float64(g.scored)), math.Exp(3*math.Sqrt(g.sigma/n)+slack)))
 	}
 	return out
 }

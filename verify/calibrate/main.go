@@ -1,16 +1,23 @@
-// Command calibrate measures by how much the errors of blocks that an importance
-// matrix chose exceed those of blocks that were chosen without one, and writes
-// the table of limits that package verify keeps.
+// Command calibrate measures what the limits of package verify rest on.
 //
 //	go run ./verify/calibrate -out verify/calibrated.go
 //
-// Measured are all types of blocks that smelt writes, on data of the kinds that
+// measures by how much the errors of blocks that an importance matrix chose
+// exceed those of blocks that were chosen without one, and writes the table.
+//
+//	go run ./verify/calibrate -types Q8_0,Q4_K_M testdata/stories260K/stories260K.pt model.pt
+//
+// converts models and prints how much of the limits of layers and outputs correct
+// conversions use; 1 is all.
+//
+// Measured for the table are all types of blocks that smelt writes, on data of the kinds that
 // weights come in, with importances from equal to very uneven. The limit is the
 // greatest ratio that was seen, times a margin.
 package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"go/format"
@@ -20,6 +27,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/smelt-project/smelt/quantize"
 	"github.com/smelt-project/smelt/tensor"
@@ -80,11 +88,26 @@ var importances = []struct {
 }
 
 func main() {
-	out := flag.String("out", "calibrated.go", "write the table to `FILE`")
+	out := flag.String("out", "", "write the table of limits of blocks to `FILE`")
+	types := flag.String("types", strings.Join(quantize.RecipeNames(), ","), "convert the models to `TYPES`")
 	flag.Parse()
-	if err := write(*out); err != nil {
+	if err := run(*out, strings.Split(*types, ","), flag.Args()); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func run(out string, types, models []string) error {
+	if out != "" {
+		if err := write(out); err != nil {
+			return err
+		}
+	}
+	for _, path := range models {
+		if err := activations(context.Background(), os.Stdout, path, types); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func write(path string) error {
