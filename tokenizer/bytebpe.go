@@ -104,30 +104,40 @@ func (e *byteBPE) join(left, right *symbol) (rank uint32, piece int32, ok bool) 
 
 func (e *byteBPE) encode(ids []int32, text string) []int32 {
 	var m merger
+	type place struct{ from, to int }
+	seen := map[string]place{} // words and where in ids they are
 	start := 0
 	for _, end := range e.words.split(text) {
-		ids = e.word(ids, text, start, end, &m)
+		word := text[start:end]
 		start = end
+		if at, ok := seen[word]; ok {
+			ids = append(ids, ids[at.from:at.to]...)
+			continue
+		}
+		from := len(ids)
+		ids = e.word(ids, word, &m)
+		seen[word] = place{from, len(ids)}
 	}
 	return ids
 }
 
-func (e *byteBPE) word(ids []int32, text string, start, end int, m *merger) []int32 {
-	if id, ok := e.whole[text[start:end]]; ok {
+func (e *byteBPE) word(ids []int32, word string, m *merger) []int32 {
+	if id, ok := e.whole[word]; ok {
 		return append(ids, id)
 	}
 	m.reset()
-	for i := start; i < end; i++ {
-		m.add(i, i+1, int32(text[i]))
+	var at int32
+	for _, b := range []byte(word) {
+		m.add(at, at+1, int32(b))
+		at++
 	}
 	m.merge(e)
-	for i := 0; i >= 0; i = m.symbols[i].next {
-		s := &m.symbols[i]
+	for s := range m.all {
 		if id := e.ids[s.piece]; id >= 0 {
 			ids = append(ids, id)
 			continue
 		}
-		for _, b := range []byte(text[s.start:s.end]) {
+		for _, b := range []byte(word[s.start:s.end]) {
 			ids = appendKnown(ids, e.ids[b], e.unk)
 		}
 	}

@@ -1,24 +1,18 @@
 package tokenizer
 
-import "cmp"
-
 // A symbol is a piece of a word while its neighbours are being joined.
 type symbol struct {
-	start, end int   // in the text; empty when it has become part of another symbol
-	prev, next int   // the neighbours, -1 where there is none
+	start, end int32 // in the text; empty when it has become part of another symbol
+	prev, next int32 // the neighbours, -1 where there is none
 	piece      int32 // what the vocabulary calls it, -1 if it does not
 }
 
 // A candidate is a pair of neighbours that can be joined.
 type candidate struct {
-	rank        uint32
-	piece       int32 // what they become
-	left, right int
-	size        int // of both when the pair was found
-}
-
-func (c *candidate) before(d *candidate) bool {
-	return cmp.Or(cmp.Compare(c.rank, d.rank), cmp.Compare(c.left, d.left)) < 0
+	key   uint64 // the rank, then the number of the left symbol: least first
+	right int32
+	size  int32 // of both when the pair was found
+	piece int32 // what they become
 }
 
 // A joiner tells what two neighbouring symbols become; pairs of lower rank are
@@ -38,87 +32,98 @@ type merger struct {
 func (m *merger) reset() { m.symbols, m.queue = m.symbols[:0], m.queue[:0] }
 
 // add appends a symbol.
-func (m *merger) add(start, end int, piece int32) {
-	n := len(m.symbols)
+func (m *merger) add(start, end, piece int32) {
+	n := int32(len(m.symbols)) //nolint:gosec // a symbol has at least one byte of maxRun
 	if n > 0 {
 		m.symbols[n-1].next = n
 	}
 	m.symbols = append(m.symbols, symbol{start, end, n - 1, -1, piece})
 }
 
-// merge leaves the result in the symbols that are reached from the first by next.
-func (m *merger) merge(j joiner) {
-	for i := 1; i < len(m.symbols); i++ {
-		if c, ok := m.candidate(j, i-1, i); ok {
-			m.queue = append(m.queue, c)
+// all yields the symbols that are left.
+func (m *merger) all(yield func(*symbol) bool) {
+	for i := int32(0); i >= 0 && int(i) < len(m.symbols); i = m.symbols[i].next {
+		if !yield(&m.symbols[i]) {
+			return
 		}
+	}
+}
+
+// merge joins what can be joined.
+func (m *merger) merge(j joiner) {
+	for right := int32(1); int(right) < len(m.symbols); right++ {
+		m.consider(j, right-1, right)
 	}
 	for i := len(m.queue)/2 - 1; i >= 0; i-- {
 		m.sink(i)
 	}
 	for len(m.queue) > 0 {
 		c := m.pop()
-		left, right := &m.symbols[c.left], &m.symbols[c.right]
+		at := int32(c.key) //nolint:gosec // the lower half is the left symbol
+		left, right := &m.symbols[at], &m.symbols[c.right]
 		if left.start == left.end || right.start == right.end || right.end-left.start != c.size {
 			continue // one of them has been joined with another
 		}
 		left.end, left.piece, left.next = right.end, c.piece, right.next
 		right.start = right.end
-		if right.next >= 0 {
-			m.symbols[right.next].prev = c.left
+		if left.prev >= 0 && m.consider(j, left.prev, at) {
+			m.rise()
 		}
-		m.consider(j, left.prev, c.left)
-		m.consider(j, c.left, left.next)
+		if left.next >= 0 {
+			m.symbols[left.next].prev = at
+			if m.consider(j, at, left.next) {
+				m.rise()
+			}
+		}
 	}
 }
 
-func (m *merger) candidate(j joiner, left, right int) (candidate, bool) {
+// consider appends a pair to the queue if it can be joined.
+func (m *merger) consider(j joiner, left, right int32) bool {
 	a, b := &m.symbols[left], &m.symbols[right]
 	rank, piece, ok := j.join(a, b)
-	return candidate{rank, piece, left, right, b.end - a.start}, ok
-}
-
-// consider queues a pair if it can be joined.
-func (m *merger) consider(j joiner, left, right int) {
-	if left < 0 || right < 0 {
-		return
+	if ok {
+		m.queue = append(m.queue, candidate{uint64(rank)<<32 | uint64(left), right, b.end - a.start, piece}) //nolint:gosec // not negative
 	}
-	c, ok := m.candidate(j, left, right)
-	if !ok {
-		return
-	}
-	m.queue = append(m.queue, c)
-	for i := len(m.queue) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if !m.queue[i].before(&m.queue[parent]) {
-			break
-		}
-		m.queue[i], m.queue[parent] = m.queue[parent], m.queue[i]
-		i = parent
-	}
+	return ok
 }
 
 func (m *merger) pop() candidate {
 	first, last := m.queue[0], len(m.queue)-1
 	m.queue[0] = m.queue[last]
 	m.queue = m.queue[:last]
-	m.sink(0)
+	if last > 0 {
+		m.sink(0)
+	}
 	return first
+}
+
+// rise restores the heap above its last element.
+func (m *merger) rise() {
+	i := len(m.queue) - 1
+	c := m.queue[i]
+	for i > 0 {
+		parent := (i - 1) / 2
+		if m.queue[parent].key <= c.key {
+			break
+		}
+		m.queue[i], i = m.queue[parent], parent
+	}
+	m.queue[i] = c
 }
 
 // sink restores the heap below i.
 func (m *merger) sink(i int) {
+	c := m.queue[i]
 	for {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(m.queue); child++ {
-			if m.queue[child].before(&m.queue[least]) {
-				least = child
-			}
+		child := 2*i + 1
+		if child+1 < len(m.queue) && m.queue[child+1].key < m.queue[child].key {
+			child++
 		}
-		if least == i {
-			return
+		if child >= len(m.queue) || c.key <= m.queue[child].key {
+			break
 		}
-		m.queue[i], m.queue[least] = m.queue[least], m.queue[i]
-		i = least
+		m.queue[i], i = m.queue[child], child
 	}
+	m.queue[i] = c
 }

@@ -65,17 +65,14 @@ func scoreRanks(scores []float32, n int) []uint32 {
 func (e *scoreBPE) encode(ids []int32, text string) []int32 {
 	w := scoreWord{e, strings.ReplaceAll(text, " ", "▁")}
 	var m merger
-	for at := 0; at < len(w.text); {
-		_, n := utf8.DecodeRuneInString(w.text[at:])
-		m.add(at, at+n, e.token(w.text[at:at+n]))
-		at += n
-	}
-	if len(m.symbols) == 0 {
-		return ids
+	for rest := w.text; rest != ""; {
+		_, n := utf8.DecodeRuneInString(rest)
+		at := int32(len(w.text) - len(rest))      //nolint:gosec // below three times maxRun
+		m.add(at, at+int32(n), e.token(rest[:n])) //nolint:gosec // at most four
+		rest = rest[n:]
 	}
 	m.merge(w)
-	for i := 0; i >= 0; i = m.symbols[i].next {
-		s := &m.symbols[i]
+	for s := range m.all {
 		if s.piece >= 0 {
 			ids = append(ids, s.piece)
 			continue
@@ -101,7 +98,7 @@ type scoreWord struct {
 }
 
 func (w scoreWord) join(left, right *symbol) (rank uint32, piece int32, ok bool) {
-	if right.end-left.start > w.longest {
+	if int(right.end-left.start) > w.longest {
 		return 0, 0, false
 	}
 	id, ok := w.ids[w.text[left.start:right.end]]

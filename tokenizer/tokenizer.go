@@ -112,6 +112,10 @@ func (v *Vocab) Tokenizer() (*Tokenizer, error) {
 // have up to 128.
 const maxTaken = 1024
 
+// maxRun is the number of bytes that are encoded at once: three times as many have
+// to fit into 32 bits. Longer texts are cut.
+const maxRun = 1 << 29
+
 // consistent checks what the encoders rely on.
 func (v *Vocab) consistent() error {
 	n := len(v.Tokens)
@@ -224,6 +228,9 @@ func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
 	}
 	for text != "" {
 		lo, hi, id := m.next(text)
+		if lo > maxRun {
+			lo, hi, id = maxRun, maxRun, -1
+		}
 		if lo > 0 {
 			ids = t.encoder.encode(ids, t.begin(text[:lo]))
 		}

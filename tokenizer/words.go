@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/dlclark/regexp2/v2"
@@ -57,8 +58,10 @@ var cutterOf = map[step]struct {
 	split(bloomRegex): {" ?[^(\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+", isolate},
 	split(kimiRegex): {`\p{Han}+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}-[\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}-[\p{Han}]]+` + contractions +
 		`?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}-[\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}-[\p{Han}]]*` + contractions + `?|\p{N}{1,3}|` + tailLF, isolate},
-	split(`\s+$`):    {`(?<!\s)\s+$`, isolate},
-	split(thousands): {`(?>\d+)\b`, isolateThousands},
+	split(`\s+$`): {`(?<!\s)\s+$`, isolate},
+	// Where a space has been cut off, no line end follows the spaces.
+	split(jais2Regex): {strings.Replace(jais2Regex, `|\s*[\r\n]+`, `|(?<![^\S\r\n])\s*[\r\n]+`, 1), isolate},
+	split(thousands):  {`(?>\d+)\b`, isolateThousands},
 	{"Split", `(?:\r?\n)+(?!\r?\n)`, "mergedwithnext"}: {`(?:\r?\n)+(?!\r?\n)`, beginAt},
 }
 

@@ -5,6 +5,7 @@
     python3 make.py STORIES260K_TOKENIZER_MODEL      (run in this folder)
 
 sp_*.model    SentencePiece models trained here, with what the library says of them in sp_*.want.json
+splits.json   where the definitions of pretokenizers.json cut the texts of ../corpus.txt: bytes of each word
 hf_*.json     tokenizer.json files written by tokenizers, with what it says of them in hf_*.want.json
 stories260K*  the tokenizer of karpathy/tinyllamas stories260K (MIT), and the tokenizer.json that
               transformers makes of it
@@ -14,6 +15,7 @@ It also checks, on a corpus, the equalities that recognizing pre-tokenizers reli
 import io
 import json
 import pathlib
+import re
 import shutil
 import sys
 
@@ -115,6 +117,23 @@ TEMPLATE = ('{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tok
             '"post_processor": null, "decoder": null, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}')
 
 
+def unescape(line: str) -> str:
+    """Reads the escapes of Go strings."""
+    known = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+    escape = re.compile(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
+    return escape.sub(lambda m: known[m[3]] if m[3] else chr(int(m[1] or m[2], 16)), line)
+
+
+def splits() -> None:
+    texts = [unescape(line) for line in (HERE / "../corpus.txt").read_text().split("\n")[:-1]]
+    found = {}
+    for row in json.loads((HERE / "pretokenizers.json").read_text()):
+        chain = [json.dumps(c, ensure_ascii=False) for c in row["pre_tokenizer"]]
+        pre = Tokenizer.from_str(TEMPLATE % ", ".join(chain)).pre_tokenizer
+        found[row["source"]] = [[len(word) for word, _ in pre.pre_tokenize_str(text)] for text in texts]
+    (HERE / "splits.json").write_text(json.dumps(found, separators=(",", ":")) + "\n")
+
+
 def stories(path: str) -> None:
     shutil.copyfile(path, HERE / "stories260K.model")
     describe_sp("stories260K")
@@ -147,4 +166,5 @@ old_merges("hf_digits", "hf_digits_old")
 train_hf("hf_metaspace", None, pre_tokenizers.Metaspace(prepend_scheme="first", split=False),
          decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]), False)
 stories(sys.argv[1])
+splits()
 check_equalities()
