@@ -105,4 +105,3 @@ func TestPublishedSmolLM2Runs(t *testing.T) {
 		t.Errorf("%q goes on with %d; want %d", p.Text, got[len(p.IDs)], p.Greedy[len(p.IDs)])
 	}
 }
-

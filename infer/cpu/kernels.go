@@ -45,14 +45,21 @@ var goKernels = kernels{
 	maximum: maximumGo, exp: expGo, silu: siluGo, gelu: geluGo,
 }
 
-// kernelsOf returns the kernels of a vector path, the reference if it has none.
+// kernelsOf returns the kernels of a vector path: those of that name, or the
+// fastest that there are for a path whose instructions no kernels here use.
 func kernelsOf(path string) *kernels {
+	best := &goKernels
+	if path == best.name {
+		return best
+	}
 	for i := range vectorKernels {
-		if k := &vectorKernels[i]; k.available && k.name == path {
-			return k
+		if k := &vectorKernels[i]; k.available {
+			if best = k; k.name == path {
+				break
+			}
 		}
 	}
-	return &goKernels
+	return best
 }
 
 func tileGo(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows int) {
