@@ -34,6 +34,10 @@ var (
 	ErrIrregular = errors.New("not a regular file")
 	// ErrChanged: the store changed while it was read.
 	ErrChanged = errors.New("changed while it was read")
+	// ErrExists: a model of that name is there and may not be replaced.
+	ErrExists = errors.New("a model of that name exists")
+	// ErrUncertain: what may be removed is not known, as a manifest cannot be read.
+	ErrUncertain = errors.New("what its manifests refer to is not known")
 	// ErrUnsupported: the model is kept in a way that has no single weights file.
 	ErrUnsupported = errors.New("not supported")
 )

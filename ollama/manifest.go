@@ -142,6 +142,14 @@ func (m *Manifest) checkTotal() error {
 	return nil
 }
 
+// layers returns the config, if there is one, and the layers.
+func (m *Manifest) layers() []Layer {
+	if m.Config.Digest == "" {
+		return m.Layers
+	}
+	return append([]Layer{m.Config}, m.Layers...)
+}
+
 // Size returns the sum of the sizes of the config and all layers in bytes, as
 // "ollama list" shows it.
 func (m *Manifest) Size() int64 {

@@ -50,6 +50,9 @@ func lastVisible(path string) (string, fs.FileInfo) {
 // number, as sudo takes it.
 type owner struct{ user, group, uid string }
 
+// ids are the numbers of a user and a group.
+type ids struct{ uid, gid int }
+
 type accessError struct {
 	path  string
 	owner owner

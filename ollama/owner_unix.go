@@ -26,3 +26,24 @@ func ownerOf(fi fs.FileInfo) (owner, bool) {
 	}
 	return o, true
 }
+
+// ownerIDs returns the numbers of the user and group whose fi's file is.
+func ownerIDs(fi fs.FileInfo) (ids, bool) {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ids{}, false
+	}
+	return ids{int(st.Uid), int(st.Gid)}, true
+}
+
+// linkCount returns how many names fi's file has.
+func linkCount(fi fs.FileInfo) (uint64, bool) {
+	if fi == nil {
+		return 0, false
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return uint64(st.Nlink), true //nolint:unconvert,nolintlint // its type depends on the system
+}

@@ -97,6 +97,35 @@ func (f *File) Discard() error {
 	return errors.Join(err, f.Close())
 }
 
+// Link gives the file at src one more name, base in dir, as Publish would: its
+// content stays one, so that a write through either name shows in both.
+func Link(src, dir, base string, r Replacement) error {
+	dst := filepath.Join(dir, base)
+	err := os.Link(src, dst)
+	if r == Keep || !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+base+TempMark+"*") // for a name that is free
+	if err != nil {
+		return err
+	}
+	temp := f.Name()
+	if err := errors.Join(f.Close(), os.Remove(temp)); err != nil {
+		return err
+	}
+	if err := os.Link(src, temp); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, dst); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	// If both were links to one file already, rename has left the temporary one.
+	if err := os.Remove(temp); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // SyncDir makes the names in dir durable. Some file systems cannot sync folders;
 // a rename is then as durable as they make it.
 func SyncDir(dir string) error {

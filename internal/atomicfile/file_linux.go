@@ -72,3 +72,16 @@ func (f *File) Reserve(size int64) error {
 	}
 	return f.Truncate(size)
 }
+
+// Clone makes the content that of src without a copy: both share their blocks on
+// disk until one is written to. It fails with [errors.ErrUnsupported] where the
+// file system cannot do that or the files are in two.
+func (f *File) Clone(src *os.File) error {
+	err := unix.IoctlFileClone(int(f.Fd()), int(src.Fd()))
+	for _, lacking := range []error{unix.EOPNOTSUPP, unix.ENOTTY, unix.EXDEV, unix.EINVAL, unix.ENOSYS} {
+		if errors.Is(err, lacking) {
+			return errors.Join(errors.ErrUnsupported, os.NewSyscallError("clone", err))
+		}
+	}
+	return os.NewSyscallError("clone", err)
+}

@@ -2,7 +2,10 @@
 
 package atomicfile
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // createNameless is not possible: nameless files are Linux's.
 func createNameless(string, string) (f *File, ok bool, err error) { return nil, false, nil }
@@ -14,3 +17,6 @@ func (f *File) name() error { return nil }
 
 // Reserve sets the length; a full disk shows when the bytes are written.
 func (f *File) Reserve(size int64) error { return f.Truncate(size) }
+
+// Clone fails with [errors.ErrUnsupported].
+func (f *File) Clone(*os.File) error { return errors.ErrUnsupported }

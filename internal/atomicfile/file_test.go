@@ -82,6 +82,59 @@ func TestExistingFileIsKeptOrReplaced(t *testing.T) {
 	}
 }
 
+func TestLinkKeepsOrReplaces(t *testing.T) {
+	dir := t.TempDir()
+	src := filepath.Join(t.TempDir(), "src")
+	for path, content := range map[string]string{src: "new", filepath.Join(dir, "a"): "old"} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Link(src, dir, "a", Keep); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("Link(Keep) over a file = %v; want ErrExist", err)
+	}
+	for range 2 { // the second time, both are one file already
+		if err := Link(src, dir, "a", Replace); err != nil {
+			t.Fatal(err)
+		}
+		wantFiles(t, dir, map[string]string{"a": "new"})
+	}
+	if err := Link(src, dir, "b", Keep); err != nil {
+		t.Fatal(err)
+	}
+	wantFiles(t, dir, map[string]string{"a": "new", "b": "new"})
+}
+
+func TestCloneCopiesOrSaysThatItCannot(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "src")
+	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	src, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	f, err := Create(dir, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Clone(src); err != nil {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("Clone = %v; want ErrUnsupported if it cannot", err)
+		}
+		if err := f.Discard(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if err := errors.Join(f.Publish("a", Keep), f.Discard()); err != nil {
+		t.Fatal(err)
+	}
+	wantFiles(t, dir, map[string]string{"src": "content", "a": "content"})
+}
+
 func TestTemporaryNameIsLockedWhileItsWriterLives(t *testing.T) {
 	dir := t.TempDir()
 	f, err := CreateNamed(dir, "a")

@@ -23,7 +23,7 @@ import (
 	"github.com/smelt-project/smelt/internal/atomicfile"
 )
 
-// ErrChanged: a file was written to while it was read.
+// ErrChanged means that a file was written to while it was read.
 var ErrChanged = errors.New("changed while it was read")
 
 // A Cache is a folder with one small file for each sum. The zero Cache remembers
@@ -58,34 +58,37 @@ type Sum struct {
 	known bool // state says something
 }
 
+// Recall returns the sum of f if it is remembered.
+func (c Cache) Recall(f *os.File) (s Sum, ok bool, err error) {
+	now, known, err := stateOf(f)
+	if err != nil || !known {
+		return Sum{}, false, err
+	}
+	text, ok := c.recall(now)
+	return Sum{text, true, now, true}, ok, nil
+}
+
 // Of returns the sum of f, reading f only if it is not remembered, and then
 // calling progress, if it is not nil, with the number of bytes read so far. It
 // fails with ErrChanged, or ctx's error.
 func (c Cache) Of(ctx context.Context, f *os.File, progress func(n int64)) (Sum, error) {
+	if s, ok, err := c.Recall(f); ok || err != nil {
+		return s, err
+	}
 	before, known, err := stateOf(f)
 	if err != nil {
 		return Sum{}, err
-	}
-	if text, ok := c.recall(before); ok && known {
-		return Sum{text, true, before, true}, nil
 	}
 	began := time.Now()
 	text, err := Read(ctx, f, progress)
 	if err != nil {
 		return Sum{}, err
 	}
-	after, _, err := stateOf(f)
-	if err == nil && after != before {
-		err = ErrChanged
-	}
-	if err != nil {
-		return Sum{}, err
-	}
 	s := Sum{text, false, before, known}
-	if settled(before, began) {
-		return s, c.remember(s)
+	if !settled(before, began) {
+		c = Cache{}
 	}
-	return s, nil
+	return c.Renew(f, s)
 }
 
 // clockStep is more than the resolution of any file system's times: within it,

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// aged returns an open file of that content that was written a while ago.
-func aged(t *testing.T, content string) *os.File {
+// aged returns an open file that holds "one" and was written a while ago.
+func aged(t *testing.T) *os.File {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("one"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	old := time.Now().Add(-time.Hour)
@@ -61,7 +61,7 @@ func needIdentity(t *testing.T) {
 func TestSumIsRememberedUntilTheFileChanges(t *testing.T) {
 	needIdentity(t)
 	c := In(filepath.Join(t.TempDir(), "cache"))
-	f := aged(t, "one")
+	f := aged(t)
 	if sumOf(t, c, f).Remembered {
 		t.Error("the first sum is remembered")
 	}
@@ -85,7 +85,7 @@ func TestSumIsRememberedUntilTheFileChanges(t *testing.T) {
 
 func TestFileThatWasJustWrittenIsNotRemembered(t *testing.T) {
 	c := In(t.TempDir())
-	f := aged(t, "one")
+	f := aged(t)
 	if err := os.Chtimes(f.Name(), time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestFileThatWasJustWrittenIsNotRemembered(t *testing.T) {
 func TestLinkDoesNotLoseTheSum(t *testing.T) {
 	needIdentity(t)
 	c := In(t.TempDir())
-	f := aged(t, "one")
+	f := aged(t)
 	s := sumOf(t, c, f)
 	if err := os.Link(f.Name(), f.Name()+".link"); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestLinkDoesNotLoseTheSum(t *testing.T) {
 }
 
 func TestZeroCacheAndBadRecordsRememberNothing(t *testing.T) {
-	f := aged(t, "one")
+	f := aged(t)
 	sumOf(t, Cache{}, f)
 	if sumOf(t, Cache{}, f).Remembered {
 		t.Error("the zero Cache remembers")
@@ -145,7 +145,7 @@ func TestCacheThatCannotBeWrittenIsNoFailure(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	sumOf(t, In(filepath.Join(file, "cache")), aged(t, "one"))
+	sumOf(t, In(filepath.Join(file, "cache")), aged(t))
 }
 
 func BenchmarkRead(b *testing.B) {
