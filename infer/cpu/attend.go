@@ -52,7 +52,6 @@ func (a *attention) block(s *scratch, head, lo, hi int) {
 	n, dim := hi-lo, padded(a.h.Dim)
 	kv, stride := head*a.h.KVHeads/a.h.Heads, a.h.Heads*a.h.Dim
 	scores := sized(&s.scores, attendQueries*attendKeys)
-	values := sized(&s.values, attendKeys*dim)
 	out := sized(&s.out, attendQueries*(dim+2))
 	most, sum := out[attendQueries*dim:][:n], out[attendQueries*(dim+1):][:n]
 	out = out[:n*dim]
@@ -67,15 +66,7 @@ func (a *attention) block(s *scratch, head, lo, hi int) {
 	}
 	for key := 0; key < last; key += attendKeys {
 		keys := min(attendKeys, last-key)
-		panels := a.packKeys(s, kv, key, keys)
-		a.copyValues(values, kv, key, keys)
-		clear(scores[:n*attendKeys])
-		for j := 0; j < keys; j += tileCols {
-			for i := 0; i < n; i += tileRows {
-				a.kernels.tile(scores[i*attendKeys+j:], attendKeys, a.q[(lo+i)*stride+head*a.h.Dim:], stride,
-					panels[j*a.dimOfPanel():], tileCols, a.h.Dim, min(tileRows, n-i))
-			}
-		}
+		a.score(s, scores, head, kv, lo, n, key, keys)
 		for i := range n {
 			seen := keys
 			if a.h.Causal {
@@ -84,9 +75,10 @@ func (a *attention) block(s *scratch, head, lo, hi int) {
 			row := scores[i*attendKeys:][:keys]
 			a.weigh(row, seen, &most[i], &sum[i], out[i*dim:][:dim])
 		}
+		values, step := a.valuesOf(s, kv, key, keys)
 		for j := 0; j < dim; j += tileCols {
 			for i := 0; i < n; i += tileRows {
-				a.kernels.tile(out[i*dim+j:], dim, scores[i*attendKeys:], attendKeys, values[j:], dim, keys, min(tileRows, n-i))
+				a.kernels.tile(out[i*dim+j:], dim, scores[i*attendKeys:], attendKeys, values[j:], step, keys, min(tileRows, n-i))
 			}
 		}
 	}
@@ -136,11 +128,41 @@ func (a *attention) packKeys(s *scratch, kv, first, n int) []float32 {
 	return panels
 }
 
-// copyValues fills values with those of one head, in rows of whole tiles.
-func (a *attention) copyValues(values []float32, kv, first, n int) {
+// valuesOf returns the values of one head, and how far apart their rows are: where
+// they are, or with zeros after them where a row is not whole tiles.
+func (a *attention) valuesOf(s *scratch, kv, first, n int) (values []float32, step int) {
 	dim, stride := padded(a.h.Dim), a.h.KVHeads*a.h.Dim
+	from := a.v[first*stride+kv*a.h.Dim:]
+	if dim == a.h.Dim {
+		return from, stride
+	}
+	values = sized(&s.values, attendKeys*dim)
 	for j := range n {
-		copy(values[j*dim:][:a.h.Dim], a.v[(first+j)*stride+kv*a.h.Dim:])
+		copy(values[j*dim:][:a.h.Dim], from[j*stride:])
 		clear(values[j*dim+a.h.Dim : (j+1)*dim])
+	}
+	return values, dim
+}
+
+// score makes the products of n queries from lo with keys from first, a row of
+// attendKeys each.
+func (a *attention) score(s *scratch, scores []float32, head, kv, lo, n, first, keys int) {
+	stride, kvStride := a.h.Heads*a.h.Dim, a.h.KVHeads*a.h.Dim
+	if n <= fewRows { // packing would take longer
+		for i := range n {
+			q := a.q[(lo+i)*stride+head*a.h.Dim:][:a.h.Dim]
+			for j := range keys {
+				scores[i*attendKeys+j] = a.kernels.dot(q, a.k[(first+j)*kvStride+kv*a.h.Dim:][:a.h.Dim])
+			}
+		}
+		return
+	}
+	clear(scores[:n*attendKeys])
+	panels := a.packKeys(s, kv, first, keys)
+	for j := 0; j < keys; j += tileCols {
+		for i := 0; i < n; i += tileRows {
+			a.kernels.tile(scores[i*attendKeys+j:], attendKeys, a.q[(lo+i)*stride+head*a.h.Dim:], stride,
+				panels[j*a.dimOfPanel():], tileCols, a.h.Dim, min(tileRows, n-i))
+		}
 	}
 }
