@@ -109,8 +109,8 @@ func (r *Report) errorPlot(id, title, about string, pick func(Finding) (string, 
 		}
 	}
 	y := p.logarithmic(values)
-	p.add("limit", "limit", withLine, x, y, log10, limits)
-	p.add("error", "got", withPoints, x, y, log10, got)
+	p.add("limit", "limit", marks, x, y, log10, limits)
+	p.add("error", "got", points, x, y, log10, got)
 	return p
 }
 
@@ -130,7 +130,7 @@ func logitPlot(i int, s Sample) *plot {
 		p.XTicks = append(p.XTicks, tick{x.at(float64(k)), fmt.Sprintf("%.10q", s.Tokens[k])})
 	}
 	y := p.linear(values)
-	p.add("original", "limit", withLine, x, y, same, a)
-	p.add("result", "got", withPoints, x, y, same, b)
+	p.add("original", "limit", line, x, y, same, a)
+	p.add("result", "got", points, x, y, same, b)
 	return p
 }

@@ -115,7 +115,7 @@ func (p *plot) linear(values []float64) axis {
 
 // add draws data; log says that y counts powers of ten. What is 0 or less has no
 // logarithm and lies on the bottom, what is no number or infinite on the top.
-func (p *plot) add(name, class string, line lineStyle, x, y axis, scale func(float64) float64, data []datum) {
+func (p *plot) add(name, class string, style style, x, y axis, scale func(float64) float64, data []datum) {
 	s := series{Name: name, Class: class}
 	for k, d := range data {
 		v := scale(d.value)
@@ -130,23 +130,27 @@ func (p *plot) add(name, class string, line lineStyle, x, y axis, scale func(flo
 		if d.bad {
 			pt.Class = "bad"
 		}
-		if line == withLine {
-			s.Path += fmt.Sprintf("%s%.1f %.1f", map[bool]string{true: "M", false: "L"}[k == 0], pt.X, pt.Y)
+		switch {
+		case style == points:
+			s.Points = append(s.Points, pt)
+		case style == line && k > 0:
+			s.Path += fmt.Sprintf("L%.1f %.1f", pt.X, pt.Y)
+		case style == line:
+			s.Path += fmt.Sprintf("M%.1f %.1f", pt.X, pt.Y)
+		case style == marks:
+			s.Path += fmt.Sprintf("M%.1f %.1fh6", pt.X-3, pt.Y)
 		}
-		s.Points = append(s.Points, pt)
-	}
-	if line == withLine {
-		s.Points = nil
 	}
 	p.Series = append(p.Series, s)
 }
 
-// A lineStyle says how a series is drawn.
-type lineStyle int
+// A style is how a series is drawn.
+type style int
 
 const (
-	withPoints lineStyle = iota
-	withLine
+	points style = iota
+	line         // from each point to the next
+	marks        // a short line at each point
 )
 
 // log10 of what a plot shows.

@@ -25,10 +25,8 @@ func checkTensors(ctx context.Context, v *verifier) error {
 			extra = append(extra, got)
 		}
 	}
-	found := 0
 	for _, want := range expected {
 		if v.Result.Model.Tensor(want.Name) != nil {
-			found++
 			continue
 		}
 		cause, at, err := v.otherName(ctx, want, extra)
@@ -45,7 +43,7 @@ func checkTensors(ctx context.Context, v *verifier) error {
 			return err
 		}
 	}
-	v.find(matches(Finding{Expected: count(len(expected), "tensor"), Found: count(found, "tensor")}))
+	v.find(matches(Finding{Expected: count(len(expected), "tensor"), Found: "compared"}))
 	return nil
 }
 

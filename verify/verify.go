@@ -12,7 +12,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/smelt-project/smelt/arch"
@@ -61,20 +63,23 @@ const (
 	Devices
 )
 
-// levels names them; All is every level.
-var levels = map[Level]string{Structure: "structure", Weights: "weights", Layers: "layers", Outputs: "outputs", Devices: "devices"}
+// levels names them; the last is everything.
+var levels = map[Level]string{Structure: "structure", Weights: "weights", Layers: "layers", Outputs: "outputs", Devices: "all"}
 
 // String names the level.
 func (l Level) String() string { return levels[l] }
 
 // LevelNames lists what ParseLevel takes.
-func LevelNames() []string { return []string{"structure", "weights", "layers", "outputs", "all"} }
-
-// ParseLevel returns the level called name; all is the last.
-func ParseLevel(name string) (Level, error) {
-	if name == "all" {
-		return Devices, nil
+func LevelNames() []string {
+	var names []string
+	for _, l := range slices.Sorted(maps.Keys(levels)) {
+		names = append(names, levels[l])
 	}
+	return names
+}
+
+// ParseLevel returns the level called name.
+func ParseLevel(name string) (Level, error) {
 	for l, n := range levels {
 		if n == name {
 			return l, nil

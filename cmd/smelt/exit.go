@@ -32,7 +32,7 @@ type exit struct {
 var exits = []exit{
 	{0, "done", func(err error) bool { return err == nil }},
 	{2, "usage: unknown command, flag or value, missing argument", wraps(errUsage)},
-	{3, "refused as dangerous, or verification failed", wraps(errDangerous, pickle.ErrDangerous)},
+	{3, "refused as dangerous, or verification failed", wraps(errDangerous, pickle.ErrDangerous, errNotVerified)},
 	{4, "scan only: names that are not known to be safe", wraps(errUnknown)},
 	{1, "failed", func(error) bool { return true }},
 }
