@@ -25,6 +25,7 @@ demo: build ## convert the bundled model: the plan, the conversion, the result
 
 test: ## all tests that need nothing but the repository
 	$(GO) test ./...
+	$(GO) test -tags plantedfault -run Planted ./verify
 
 race: ## the same with the race detector (needs a C compiler)
 	$(GO) test -race ./...

@@ -134,10 +134,8 @@ type Drop struct {
 	Equal string
 }
 
-// Specs returns the architectures that smelt knows.
-func Specs() []*Spec {
-	return []*Spec{llama(), whisper()}
-}
+// tables lists the architectures.
+func tables() []*Spec { return []*Spec{llama(), whisper()} }
 
 // ByName returns the Spec called name.
 func ByName(name string) (*Spec, bool) {

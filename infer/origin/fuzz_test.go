@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/smelt-project/smelt/infer/origin"
+	"github.com/smelt-project/smelt/internal/relayout"
 	"github.com/smelt-project/smelt/tensor"
 )
 
@@ -22,7 +23,7 @@ func FuzzSettings(f *testing.F) {
 		} {
 			kvs = append(kvs, tensor.KV{Key: key, Value: v})
 		}
-		m, err := tensor.NewModel("test", tensor.Meta{}, renamed(asTransformers(t), func(n string) string { return prefix + n }))
+		m, err := tensor.NewModel("test", tensor.Meta{}, relayout.Renamed(asTransformers(t), func(n string) string { return prefix + n }))
 		if err != nil {
 			return
 		}

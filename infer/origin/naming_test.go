@@ -13,6 +13,7 @@ import (
 
 	"github.com/smelt-project/smelt/infer/origin"
 	"github.com/smelt-project/smelt/infer/trace"
+	"github.com/smelt-project/smelt/internal/relayout"
 	"github.com/smelt-project/smelt/tensor"
 )
 
@@ -21,50 +22,15 @@ import (
 func stories(t *testing.T) []*tensor.Tensor {
 	t.Helper()
 	src := openSource(t, filepath.Join("..", "..", "testdata", "stories260K", "stories260K.pt"))
-	var out []*tensor.Tensor
-	for _, p := range src.Model.Tensors() {
-		out = append(out, p.Renamed(strings.TrimPrefix(p.Name, "model.")))
-	}
-	return out
+	return relayout.Renamed(src.Model.Tensors(), func(n string) string { return strings.TrimPrefix(n, "model.") })
 }
 
-// transformersNames are pairs of llama2.c's names and those of transformers.
-var transformersNames = strings.NewReplacer(
-	"tok_embeddings", "model.embed_tokens", "output", "lm_head", "layers", "model.layers",
-	"attention_norm", "input_layernorm", "ffn_norm", "post_attention_layernorm", "norm", "model.norm",
-	"attention.wq", "self_attn.q_proj", "attention.wk", "self_attn.k_proj", "attention.wv", "self_attn.v_proj", "attention.wo", "self_attn.o_proj",
-	"feed_forward.w1", "mlp.gate_proj", "feed_forward.w2", "mlp.down_proj", "feed_forward.w3", "mlp.up_proj")
-
-// asTransformers returns stories260K as transformers would store it: the rows of
-// each head of queries and keys are the first elements of all rotated pairs, then
-// the second ones (convert_llama_weights_to_hf.py, permute).
+// asTransformers returns stories260K as transformers would store it.
 func asTransformers(t *testing.T) []*tensor.Tensor {
 	t.Helper()
-	const headDim = 8
-	var out []*tensor.Tensor
-	for _, p := range stories(t) {
-		q := p
-		if strings.HasSuffix(p.Name, "wq.weight") || strings.HasSuffix(p.Name, "wk.weight") {
-			var err error
-			q, err = p.PermuteRows(func(i int) int {
-				head, half, pair := i/headDim, i%headDim/(headDim/2), i%(headDim/2)
-				return head*headDim + 2*pair + half
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		out = append(out, q.Renamed(transformersNames.Replace(p.Name)))
-	}
-	return out
-}
-
-func renamed(tensors []*tensor.Tensor, name func(string) string) []*tensor.Tensor {
-	var out []*tensor.Tensor
-	for _, t := range tensors {
-		if n := name(t.Name); n != "" {
-			out = append(out, t.Renamed(n))
-		}
+	out, err := relayout.Transformers(stories(t), 8)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }
@@ -128,17 +94,17 @@ func TestNamingsAreOneNetwork(t *testing.T) {
 		meta    tensor.Meta
 		opt     origin.Options
 	}{
-		{"llama2.c's checkpoint", renamed(stories(t), func(n string) string { return "model." + n }), nested("model_args.", metaSettings), origin.Options{}},
+		{"llama2.c's checkpoint", relayout.Renamed(stories(t), func(n string) string { return "model." + n }), nested("model_args.", metaSettings), origin.Options{}},
 		{"transformers", asTransformers(t), tensor.Meta{}, origin.Options{Configs: []tensor.Meta{hfSettings}}},
-		{"without the head", renamed(asTransformers(t), func(n string) string {
+		{"without the head", relayout.Renamed(asTransformers(t), func(n string) string {
 			if n == "lm_head.weight" {
 				return ""
 			}
 			return strings.TrimPrefix(n, "model.")
 		}), tensor.Meta{}, origin.Options{Configs: []tensor.Meta{hfSettings}}},
-		{"compiled and distributed", renamed(asTransformers(t), compiled), nested("config.", hfSettings), origin.Options{}},
-		{"sharded", renamed(asTransformers(t), sharded), tensor.Meta{}, origin.Options{Configs: []tensor.Meta{hfSettings}}},
-		{"one of two", append(renamed(stories(t), func(n string) string { return "ema." + n }), renamed(stories(t), func(n string) string { return "model." + n })...),
+		{"compiled and distributed", relayout.Renamed(asTransformers(t), compiled), nested("config.", hfSettings), origin.Options{}},
+		{"sharded", relayout.Renamed(asTransformers(t), sharded), tensor.Meta{}, origin.Options{Configs: []tensor.Meta{hfSettings}}},
+		{"one of two", append(relayout.Renamed(stories(t), func(n string) string { return "ema." + n }), relayout.Renamed(stories(t), func(n string) string { return "model." + n })...),
 			nested("model_args.", metaSettings), origin.Options{Root: "ema"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -154,7 +120,7 @@ func TestNamingsAreOneNetwork(t *testing.T) {
 }
 
 func TestSeveralNetworksAreNotGuessedFrom(t *testing.T) {
-	both := append(renamed(stories(t), func(n string) string { return "ema." + n }), renamed(stories(t), func(n string) string { return "model." + n })...)
+	both := append(relayout.Renamed(stories(t), func(n string) string { return "ema." + n }), relayout.Renamed(stories(t), func(n string) string { return "model." + n })...)
 	_, err := origin.Open(newModel(t, nested("model_args.", metaSettings), both), origin.Options{})
 	if err == nil || !strings.Contains(err.Error(), `"ema"`) || !strings.Contains(err.Error(), `"model"`) {
 		t.Errorf("got %v, want an error that names both", err)
@@ -162,7 +128,7 @@ func TestSeveralNetworksAreNotGuessedFrom(t *testing.T) {
 }
 
 func TestConvertedNamesAreUnknown(t *testing.T) {
-	m := newModel(t, tensor.Meta{}, renamed(stories(t), func(n string) string { return strings.ReplaceAll(n, "layers", "blk") }))
+	m := newModel(t, tensor.Meta{}, relayout.Renamed(stories(t), func(n string) string { return strings.ReplaceAll(n, "layers", "blk") }))
 	if _, err := origin.Open(m, origin.Options{}); !errors.Is(err, origin.ErrUnknown) {
 		t.Errorf("got %v, want ErrUnknown", err)
 	}
@@ -186,7 +152,7 @@ func TestEverythingThatIsMissingIsSaid(t *testing.T) {
 		{"other heads", func(n string) string { return n }, metaSettings.With(tensor.KV{Key: "n_kv_heads", Value: int64(2)}), []string{"layers.0.attention.wk.weight", "[32 64]", "[16 64]"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := origin.Open(newModel(t, tensor.Meta{}, renamed(stories(t), c.keep)), origin.Options{Configs: []tensor.Meta{c.meta}})
+			_, err := origin.Open(newModel(t, tensor.Meta{}, relayout.Renamed(stories(t), c.keep)), origin.Options{Configs: []tensor.Meta{c.meta}})
 			for _, w := range c.want {
 				if err == nil || !strings.Contains(err.Error(), w) {
 					t.Errorf("got %v, want an error with %q", err, w)
@@ -352,10 +318,10 @@ func TestWhisperNamingsAreOneNetwork(t *testing.T) {
 		return seen
 	}
 	tensors := newTinyWhisper()
-	want := run(t, newModel(t, openai, renamed(tensors, func(n string) string { return "model_state_dict." + n })), origin.Options{})
+	want := run(t, newModel(t, openai, relayout.Renamed(tensors, func(n string) string { return "model_state_dict." + n })), origin.Options{})
 	for prefix, name := range map[string]string{"model.": "with the head", "": "without the head"} {
 		t.Run(name, func(t *testing.T) {
-			m := newModel(t, tensor.Meta{}, renamed(tensors, func(n string) string { return prefix + whisperTransformers.Replace(n) }))
+			m := newModel(t, tensor.Meta{}, relayout.Renamed(tensors, func(n string) string { return prefix + whisperTransformers.Replace(n) }))
 			got := run(t, m, origin.Options{Configs: []tensor.Meta{hf}})
 			for at, x := range want {
 				if !slices.Equal(got[at], x) {
@@ -365,7 +331,7 @@ func TestWhisperNamingsAreOneNetwork(t *testing.T) {
 		})
 	}
 	t.Run("token by token", func(t *testing.T) {
-		n, err := origin.Open(newModel(t, openai, renamed(tensors, func(n string) string { return "model_state_dict." + n })), origin.Options{})
+		n, err := origin.Open(newModel(t, openai, relayout.Renamed(tensors, func(n string) string { return "model_state_dict." + n })), origin.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
