@@ -10,7 +10,7 @@ llama.cpp's that of llama_model_quantize in a process that has loaded the librar
 Prints a table in Markdown: the medians of the turns, their ratio and its bar, elements per second of smelt, the peak of
 its private memory (RssAnon: mapped pages apart), and its speed as a share of that of cp, which copies the source on the
 same disk in the same turns. --write puts the table into FILE between its markers. Exits 1 where a bar is missed.
-Needs about 4 GB in DIR and leaves the sources there for the next time.
+Needs about 3 GB in DIR and leaves the sources there for the next time.
 """
 
 import argparse
@@ -36,8 +36,8 @@ BEGIN, END = "<!-- bench-quantize -->", "<!-- end of bench-quantize -->"
 MAX_PRIVATE = 300e6
 SAME_HEADER = 4096  # bytes that two files of the same tensors may differ by
 
-# layers, width, feed-forward width, vocabulary: 322, 148 and 12 million elements. The slower a search, the smaller its source.
-SOURCES = {"large": (20, 1024, 2816, 32000), "medium": (14, 768, 2048, 32000), "small": (3, 512, 1536, 2048)}
+# layers, width, feed-forward width, vocabulary: 322, 74 and 4 million elements. The slower a search, the smaller its source.
+SOURCES = {"large": (20, 1024, 2816, 32000), "medium": (7, 768, 2048, 16000), "small": (1, 512, 1536, 1024)}
 
 # What llama.cpp has to take at least, times smelt's seconds, by smelt's vector path.
 BARS = {
@@ -63,9 +63,9 @@ ALL = {39: "mxfp4", 40: "nvfp4"}
 
 TYPES = [
     Type("Q4_0", 2, "large"),
-    Type("Q4_1", 3, "large"),
-    Type("Q5_0", 8, "large"),
-    Type("Q5_1", 9, "large"),
+    Type("Q4_1", 3, "medium"),
+    Type("Q5_0", 8, "medium"),
+    Type("Q5_1", 9, "medium"),
     Type("Q8_0", 7, "large"),
     Type("Q2_K", 10, "medium"),
     Type("Q2_K_S", 21, "medium", imatrix=True),
@@ -117,7 +117,7 @@ def source(folder, name, smelt):
             continue
         part = made.with_suffix(".part")
         command = [part, *args] if args else [path, part]
-        subprocess.run([PYTHON, PEERS / script, *map(str, command)], check=True)
+        subprocess.run([PYTHON, "-P", PEERS / script, *map(str, command)], check=True)
         part.rename(made)
     told = subprocess.run([smelt, "inspect", path, "--json"], check=True, stdout=subprocess.PIPE)
     return Source(path, imatrix, json.loads(told.stdout)["parameters"])
@@ -143,18 +143,18 @@ def run_smelt(smelt, kind, src, target):
         seconds = time.perf_counter() - began
         report = p.stdout.read()
     if p.returncode:
-        sys.exit(f"{command} exited {p.returncode}")
+        sys.exit(f"{' '.join(map(str, command))} exited {p.returncode}")
     return seconds, peak, json.loads(report)
 
 
 def run_llama(kind, src, target):
     """Returns the seconds of llama_model_quantize, and of the fsync of what it wrote."""
-    command = [PYTHON, PEERS / "llama_quantize.py", LIBRARIES, src.path, target, str(kind.number)]
+    command = [PYTHON, "-P", PEERS / "llama_quantize.py", LIBRARIES, src.path, target, str(kind.number)]
     command += ["--imatrix", src.imatrix] if kind.imatrix else []
     command += ["--all", str(kind.all)] if kind.all >= 0 else []
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode:
-        sys.exit(f"{command} exited {done.returncode}\n{done.stderr.decode(errors='replace')[-2000:]}")
+        sys.exit(f"{' '.join(map(str, command))} exited {done.returncode}\n{done.stderr.decode(errors='replace')[-2000:]}")
     began = time.perf_counter()
     with open(target, "rb") as f:
         os.fsync(f.fileno())
