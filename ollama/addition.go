@@ -238,6 +238,33 @@ func (a *Addition) WriteJSON(ctx context.Context, role Role, v any) error {
 	return a.Write(ctx, role, bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
+// Describe adds what d has as layers, in the order in which "ollama create" writes
+// them. Its config is for [Addition.Commit].
+func (a *Addition) Describe(ctx context.Context, d *Description) error {
+	texts := []struct {
+		role Role
+		text string
+	}{{RoleTemplate, d.Template}, {RoleSystem, d.System}, {RoleMessages, string(d.Messages)}}
+	for _, l := range d.Licenses {
+		texts = append(texts, struct {
+			role Role
+			text string
+		}{RoleLicense, l})
+	}
+	for _, t := range texts {
+		if t.text == "" {
+			continue
+		}
+		if err := a.Write(ctx, t.role, []byte(t.text)); err != nil {
+			return err
+		}
+	}
+	if len(d.Params) == 0 {
+		return nil
+	}
+	return a.WriteJSON(ctx, RoleParams, d.Params)
+}
+
 // Import adds the file at path as a layer of the role, unchanged. It is shared
 // where that is possible and not forbidden: its blocks first (reflink), else the
 // file itself (hard link); else it is copied. progress, if it is not nil, is
@@ -279,7 +306,7 @@ func (a *Addition) bring(ctx context.Context, p *piece, path, want string, progr
 	}
 	p.path, p.close = path, true
 	a.pieces = append(a.pieces, p)
-	if err := a.share(ctx, p, fi, progress); err != nil {
+	if err := a.take(ctx, p, fi, want, progress); err != nil {
 		return a.fail(&fs.PathError{Op: "import", Path: path, Err: underlying(err)})
 	}
 	if got := p.sum.Hex; want != "" && got != want {
@@ -287,6 +314,16 @@ func (a *Addition) bring(ctx context.Context, p *piece, path, want string, progr
 			Err: fmt.Errorf("%w: the content is sha256:%s", ErrDigest, got), Fix: "pull or create the model that it belongs to again"}
 	}
 	return a.settle(ctx, p, p.sum.Hex)
+}
+
+// take makes p's file a blob, unless it is the blob with the digits want already.
+func (a *Addition) take(ctx context.Context, p *piece, fi fs.FileInfo, want string, progress func(n int64)) error {
+	blob, err := os.Stat(a.store.path("blobs", "sha256-"+want))
+	if want == "" || err != nil || !os.SameFile(blob, fi) {
+		return a.share(ctx, p, fi, progress)
+	}
+	p.seen, p.Storage, p.Why = blob, Present, "the store held it already"
+	return a.sum(ctx, p, fi, progress)
 }
 
 // share decides how p's file becomes a blob, and finds its digest.

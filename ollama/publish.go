@@ -76,18 +76,21 @@ type Added struct {
 // attempts is how often blobs that somebody removes are put back.
 const attempts = 3
 
-// Commit makes the blobs visible and then the manifest with that configuration.
+// Commit makes the blobs visible and then the manifest, with that configuration or,
+// if it is nil, with a layer of [RoleConfig] that was added, if there is one.
 // The Addition is done with then, whether it succeeds or not; blobs that were
 // published before a failure stay until they are collected, as nothing refers to
 // them.
-func (a *Addition) Commit(ctx context.Context, c Config) (*Added, error) {
+func (a *Addition) Commit(ctx context.Context, c *Config) (*Added, error) {
 	added, err := a.commit(ctx, c)
 	return added, errors.Join(err, a.Abort())
 }
 
-func (a *Addition) commit(ctx context.Context, c Config) (*Added, error) {
-	if err := a.WriteJSON(ctx, RoleConfig, c); err != nil {
-		return nil, err
+func (a *Addition) commit(ctx context.Context, c *Config) (*Added, error) {
+	if c != nil {
+		if err := a.WriteJSON(ctx, RoleConfig, c); err != nil {
+			return nil, err
+		}
 	}
 	l, err := a.store.lock()
 	if err != nil {
