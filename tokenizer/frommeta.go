@@ -14,14 +14,15 @@ import (
 // the result are those of the metadata.
 func FromMeta(get func(key string) (any, bool)) (*Vocab, error) {
 	r := metaReader{get: get}
-	if !r.has("model") {
-		return nil, &Error{Op: "tokenizer: read metadata", Offset: -1, Err: fmt.Errorf("%w: there is no tokenizer.ggml.model", ErrNotFound)}
+	if name, ok := get(metaPrefix + "model"); !ok || name == "none" {
+		return nil, &Error{Op: "tokenizer: read metadata", Offset: -1, Err: fmt.Errorf("%w: there is no tokenizer.ggml.model, or it says none", ErrNotFound)}
 	}
 	v := &Vocab{
 		Model: r.text("model"), Pre: r.text("pre"),
 		Tokens: read[[]string](&r, "tokens"), Scores: r.scores(), Types: r.types(), Merges: read[[]string](&r, "merges"),
 		AddBOS: r.flag("add_bos_token"), AddEOS: r.flag("add_eos_token"), AddSEP: r.flag("add_sep_token"),
 		AddSpacePrefix: r.flag("add_space_prefix"), RemoveExtraWhitespaces: r.flag("remove_extra_whitespaces"),
+		Lowercase: r.flag("normalizer.lowercase"), StripAccents: r.flag("normalizer.strip_accents"),
 		PrecompiledCharsmap: read[[]byte](&r, "precompiled_charsmap"),
 	}
 	if v.Types == nil {

@@ -38,6 +38,7 @@ func TestMetadataReadsBackAsItWasWritten(t *testing.T) {
 	vocabs["bytes"].ChatTemplate = "{{ x }}"
 	vocabs["bytes"].ChatTemplates = map[string]string{"tool_use": "{{ y }}", "rag": ""}
 	vocabs["bytes"].AddSEP = yes
+	vocabs["bytes"].Lowercase, vocabs["bytes"].StripAccents = no, yes
 	for name, v := range vocabs {
 		got, err := FromMeta(getter(v.Pairs()))
 		if err != nil {
@@ -79,6 +80,7 @@ func TestWrongMetadataIsNamed(t *testing.T) {
 		says  string
 	}{
 		{"tokenizer.ggml.model", nil, ErrNotFound, "tokenizer.ggml.model"},
+		{"tokenizer.ggml.model", "none", ErrNotFound, "none"},
 		{"tokenizer.ggml.model", int32(7), ErrCorrupt, "tokenizer.ggml.model is a int32, want string"},
 		{"tokenizer.ggml.pre", []string{"gpt-2"}, ErrCorrupt, "tokenizer.ggml.pre"},
 		{"tokenizer.ggml.tokens", nil, ErrCorrupt, "empty"},

@@ -57,6 +57,12 @@ func (v *Vocab) Pairs() []KV {
 	if v.RemoveExtraWhitespaces != nil {
 		add("tokenizer.ggml.remove_extra_whitespaces", *v.RemoveExtraWhitespaces)
 	}
+	if v.Lowercase != nil {
+		add("tokenizer.ggml.normalizer.lowercase", *v.Lowercase)
+	}
+	if v.StripAccents != nil {
+		add("tokenizer.ggml.normalizer.strip_accents", *v.StripAccents)
+	}
 	if len(v.PrecompiledCharsmap) > 0 {
 		add("tokenizer.ggml.precompiled_charsmap", v.PrecompiledCharsmap)
 	}

@@ -1,10 +1,12 @@
 // Package tokenizer reads what a checkpoint's tokenizer files say and states it
-// the way GGUF files do.
+// the way GGUF files do; and it turns text into token ids and back, as that
+// statement means.
 //
 // Three kinds of source give a [Vocab]: SentencePiece models (tokenizer.model),
 // Hugging Face tokenizer.json files with a byte-pair model, and the two
 // vocabularies that OpenAI's Whisper models share, which are part of this
-// package. [Vocab.Pairs] lists the tokenizer.* metadata of a GGUF file.
+// package. [Vocab.Pairs] lists the tokenizer.* metadata of a GGUF file, [FromMeta]
+// reads it back, [Vocab.Tokenizer] is what encodes and decodes.
 //
 // The package is a leaf: it knows neither tensors nor model files.
 package tokenizer
@@ -23,7 +25,7 @@ import (
 type Vocab struct {
 	// Model is the algorithm, as tokenizer.ggml.model names it: "llama" for
 	// SentencePiece byte-pair, "t5" for SentencePiece unigram, "gpt2" for
-	// byte-level byte-pair.
+	// byte-level byte-pair, "bert" for WordPiece.
 	Model string
 	// Pre names the way text is cut before byte-pair merging
 	// (tokenizer.ggml.pre); "default" where the model has no such step.
@@ -31,7 +33,8 @@ type Vocab struct {
 
 	// Tokens holds the text of every token. In a "gpt2" vocabulary normal tokens
 	// are spelled in the byte alphabet of [EncodeBytes], added ones in plain
-	// UTF-8; in "llama" and "t5" a space is "▁" and a single byte is "<0x0A>".
+	// UTF-8; in "llama" and "t5" a space is "▁" and a single byte is "<0x0A>"; in
+	// "bert" "▁" begins a word.
 	Tokens []string
 	Scores []float32
 	Types  []TokenType
@@ -44,6 +47,9 @@ type Vocab struct {
 	// What is added around a text and how spaces are treated; nil says nothing.
 	AddBOS, AddEOS, AddSEP                 *bool
 	AddSpacePrefix, RemoveExtraWhitespaces *bool
+	// How a "bert" vocabulary wants words: in lower case if Lowercase is nil or set;
+	// without accents if StripAccents is set, or if it is nil and they are in lower case.
+	Lowercase, StripAccents *bool
 	// PrecompiledCharsmap is SentencePiece's compiled normalization table.
 	PrecompiledCharsmap []byte
 

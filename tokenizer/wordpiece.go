@@ -11,8 +11,8 @@ import (
 // unknown (google-research/bert tokenization.py, WordpieceTokenizer).
 const maxWordPiece = 100
 
-// A wordPiece encodes as BERT does: words are lower case without accents, and each
-// is spelled by the longest tokens from its beginning; a word that cannot be
+// A wordPiece encodes as BERT does: words are in lower case without accents, and
+// each is spelled by the longest tokens from its beginning; a word that cannot be
 // spelled is one unknown token (google-research/bert tokenization.py,
 // BasicTokenizer and WordpieceTokenizer). As GGUF files have it, a token that
 // begins a word is marked "▁" and one inside a word is not marked.
@@ -20,10 +20,17 @@ type wordPiece struct {
 	ids     map[string]int32
 	unk     int32
 	longest int // the bytes of the longest token
+
+	lowercase, stripAccents bool
 }
 
 func newWordPiece(v *Vocab, types []TokenType) (encoder, error) {
 	e := &wordPiece{ids: make(map[string]int32, len(v.Tokens)), unk: v.token(UNK)}
+	e.lowercase = v.Lowercase == nil || *v.Lowercase
+	e.stripAccents = e.lowercase
+	if v.StripAccents != nil {
+		e.stripAccents = *v.StripAccents
+	}
 	for id, text := range v.Tokens {
 		if types[id] != Control && types[id] != Unknown {
 			e.ids[text] = int32(id)
@@ -34,7 +41,7 @@ func newWordPiece(v *Vocab, types []TokenType) (encoder, error) {
 }
 
 func (e *wordPiece) encode(ids []int32, text string) []int32 {
-	for _, word := range bertWords(text) {
+	for _, word := range e.words(text) {
 		known := len(ids)
 		var ok bool
 		if ids, ok = e.word(ids, "▁"+word); !ok {
@@ -67,21 +74,28 @@ func (e *wordPiece) longestPrefix(word string) (id int32, n int) {
 	return 0, 0
 }
 
-// bertWords divides text at spaces, and makes words of single punctuation marks
-// and Chinese characters.
-func bertWords(text string) []string {
+// words divides text at spaces, and makes words of single punctuation marks and
+// Chinese characters. Control characters are left out, also those that are spaces.
+func (e *wordPiece) words(text string) []string {
+	if e.stripAccents {
+		text = norm.NFD.String(text)
+	}
 	var b strings.Builder
-	for _, r := range norm.NFD.String(text) {
+	for _, r := range text {
 		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			b.WriteByte(' ')
+		case r == unicode.ReplacementChar || unicode.Is(unicode.C, r) || e.stripAccents && unicode.Is(unicode.Mn, r):
 		case unicode.IsSpace(r):
 			b.WriteByte(' ')
-		case r == 0 || r == unicode.ReplacementChar || unicode.In(r, unicode.C, unicode.Mn):
 		case isBERTPunctuation(r) || unicode.Is(chinese, r):
 			b.WriteByte(' ')
 			b.WriteRune(r)
 			b.WriteByte(' ')
-		default:
+		case e.lowercase:
 			b.WriteRune(unicode.ToLower(r))
+		default:
+			b.WriteRune(r)
 		}
 	}
 	return strings.Fields(b.String())
