@@ -96,6 +96,11 @@ func (p *pass) write(ctx context.Context, jobs []Job, opt RunOptions) error {
 			return err
 		}
 	}
+	for _, r := range p.runs {
+		if err := r.inspect(opt.Inspect); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

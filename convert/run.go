@@ -22,6 +22,10 @@ type RunOptions struct {
 	// AllowNonFinite: infinities and NaNs of a source that is quantized stay in
 	// tensors whose type can hold them. Blocks cannot.
 	AllowNonFinite bool
+	// Inspect is shown each model as it was written, before any of the files
+	// appears. It may read the tensors until it returns; its error keeps all files
+	// from appearing. It may be nil.
+	Inspect func(*Plan, *tensor.Model) error
 	// Progress is called with the bytes of output that are done, from several
 	// goroutines at once. It may be nil.
 	Progress func(done int64)

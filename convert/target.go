@@ -36,6 +36,8 @@ type Target struct {
 	padded func(p *Plan, n int64) int64
 	// check parses what was written and compares it with the plan.
 	check func(p *Plan, part *Part, r io.ReaderAt, size int64) error
+	// read opens the model that was written, of which name is a file.
+	read func(files tensor.Files, name string) (*tensor.Model, error)
 }
 
 // targets is the table of output formats.
@@ -53,6 +55,7 @@ var targets = []Target{
 		check: func(_ *Plan, part *Part, r io.ReaderAt, size int64) error {
 			return gguf.Check(r, size, part.Meta, infosOf(part.Steps))
 		},
+		read: gguf.ReadSet,
 	},
 	{
 		Name: "ggml", Exts: []string{".bin"},
@@ -67,6 +70,13 @@ var targets = []Target{
 		},
 		check: func(p *Plan, _ *Part, r io.ReaderAt, size int64) error {
 			return ggmlbin.Check(r, size, p.ggml, p.infos())
+		},
+		read: func(files tensor.Files, name string) (*tensor.Model, error) {
+			r, size, err := files.Open(name)
+			if err != nil {
+				return nil, err
+			}
+			return ggmlbin.Read(r, size, name)
 		},
 	},
 }

@@ -26,6 +26,7 @@ type convertFlags struct {
 	tensorTypes  cli.StringSlice
 	recipe       string // path of a recipe of one's own
 	goal         goalFlags
+	verified     verifiedFlags
 	split        splitFlags
 	dryRun, raw  bool
 	json, silent bool
@@ -48,7 +49,7 @@ func (f *convertFlags) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "raw", DisableDefaultText: true, Usage: "copy the model file of an ollama: name without changing a byte, and write a Modelfile beside it", Destination: &f.raw},
 		&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print one JSON object when done, or the plan with --dry-run", Destination: &f.json},
 		&cli.BoolFlag{Name: "quiet", DisableDefaultText: true, Usage: "print nothing but errors", Destination: &f.silent},
-	}, slices.Concat(f.split.flags(), f.quantizationFlags(), f.open.flags())...)
+	}, slices.Concat(f.verified.flags(), f.split.flags(), f.quantizationFlags(), f.open.flags())...)
 }
 
 // archNames lists what --arch takes.
@@ -125,10 +126,13 @@ func (p *program) convertOne(ctx context.Context, src *convert.Source, dst strin
 		return p.printPlan(plan, dst, f)
 	}
 	reports, err := p.carryOut(ctx, []convert.Job{{Plan: plan, Dst: dst}}, f)
-	if err != nil || !p.json {
+	if err != nil {
 		return err
 	}
-	return p.printJSON(reports[0])
+	if p.json {
+		err = p.printJSON(reports[0])
+	}
+	return errors.Join(err, f.verified.failed())
 }
 
 // take moves what the flags collected to where it is used.
@@ -188,7 +192,7 @@ func (p *program) carryOut(ctx context.Context, jobs []convert.Job, f *convertFl
 		bar.say("%s → %s: %s of %s in %s", j.Plan.Source.Path, j.Dst, plural(len(j.Plan.Steps), "tensor"), firstOf(j.Plan.Arch, "unknown architecture"), size(j.Plan.Size()))
 		total += j.Plan.Size()
 	}
-	f.run.Progress = bar.start(total)
+	f.run.Progress, f.run.Inspect = bar.start(total), p.inspector(ctx, f)
 	began := time.Now()
 	results, err := convert.RunAll(ctx, jobs, f.run)
 	bar.stop()
@@ -197,6 +201,7 @@ func (p *program) carryOut(ctx context.Context, jobs []convert.Job, f *convertFl
 	for i, result := range results {
 		r := planReport(jobs[i].Plan, jobs[i].Dst)
 		r.complete(result, took)
+		r.Verification = f.verified.reports[jobs[i].Plan]
 		r.say(bar)
 		reports = append(reports, r)
 	}

@@ -188,10 +188,12 @@ func (p *program) doAll(ctx context.Context, jobs []convert.Job, f *convertFlags
 		}
 	}
 	switch {
-	case err != nil || !p.json:
+	case err != nil:
 		return err
-	case len(reports) == 1:
-		return p.printJSON(reports[0])
+	case p.json && len(reports) == 1:
+		err = p.printJSON(reports[0])
+	case p.json:
+		err = p.printJSON(reports)
 	}
-	return p.printJSON(reports)
+	return errors.Join(err, f.verified.failed())
 }

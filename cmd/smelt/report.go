@@ -9,6 +9,7 @@ import (
 
 	"github.com/smelt-project/smelt/convert"
 	"github.com/smelt-project/smelt/quantize"
+	"github.com/smelt-project/smelt/verify"
 )
 
 // A report is the JSON object of smelt convert: what was done, or with
@@ -36,6 +37,7 @@ type report struct {
 	Types         []typeRow           `json:"types"`
 	NonFinite     []convert.NonFinite `json:"nonfinite"`
 	Loss          *lossRow            `json:"loss"` // null if nothing was quantized
+	Verification  *verify.Report      `json:"verification,omitempty"`
 }
 
 // A typeRow sums up the tensors of one stored type.
@@ -179,6 +181,9 @@ func (r *report) say(bar *progress) {
 	what := r.Output
 	if n := len(r.Files); n > 1 || r.Files[0] != r.Output {
 		what = fmt.Sprintf("%s to %s", r.Files[0], filepath.Base(r.Files[n-1]))
+	}
+	if r.Verification != nil {
+		bar.say("%s", r.Verification.Headline())
 	}
 	bar.say("wrote %s: %s in %.2f s, %.0f MB/s", what, size(r.Bytes), r.Seconds, float64(r.Bytes)/1e6/max(r.Seconds, 1e-9))
 }

@@ -216,30 +216,33 @@ func closeAll(open []infer.Backend) error {
 
 // pair describes both models for verification.
 func (f *verifyFlags) pair(ctx context.Context, original, result *convert.Source) (pair verify.Pair, err error) {
+	model := result.Model
+	if !result.Canonical {
+		if model, err = convert.Canonical(ctx, result, convert.Options{}); err != nil {
+			return pair, err
+		}
+	}
 	find := f.find
-	if result.Model.Meta.Text("general.architecture") == convert.GenericArch {
+	if model.Meta.Text("general.architecture") == convert.GenericArch {
 		find.Arch = convert.GenericArch
 	}
-	pair = verify.Pair{Original: sideOf(original), Result: sideOf(result), Configs: original.Configs, Root: find.Root}
+	side := sideOf(result)
+	side.Model = model
+	return pairOf(ctx, original, find, side)
+}
+
+// pairOf describes an original, found as find says, and a result.
+func pairOf(ctx context.Context, original *convert.Source, find convert.Options, result verify.Side) (pair verify.Pair, err error) {
+	pair = verify.Pair{Original: sideOf(original), Result: result, Configs: original.Configs, Root: find.Root}
 	if find.Config != "" {
 		c, err := convert.ReadConfig(find.Config)
 		if err != nil {
 			return pair, err
 		}
-		pair.Configs = append(pair.Configs[:0:0], append([]arch.Config{c}, pair.Configs...)...)
+		pair.Configs = append([]arch.Config{c}, pair.Configs...)
 	}
-	if pair.Canonical, err = convert.Mapped(ctx, original, find); err != nil {
-		return pair, err
-	}
-	if result.Canonical {
-		return pair, nil
-	}
-	mapped, err := convert.Mapped(ctx, result, convert.Options{})
-	if err != nil {
-		return pair, err
-	}
-	pair.Result.Model = mapped.Model
-	return pair, nil
+	pair.Canonical, err = convert.Mapped(ctx, original, find)
+	return pair, err
 }
 
 func sideOf(s *convert.Source) verify.Side {
