@@ -38,9 +38,9 @@ func widenedBy(kernel func([]float32, []byte) int, slow func([]float32, []byte))
 }
 
 // f16OfF32Bytes is f32ToF16 with the kernel.
-func f16OfF32Bytes(dst, src []byte) (overflows int) {
+func (v isa) f16OfF32Bytes(dst, src []byte, _ []float32) (overflows int) {
 	for len(src) > 0 {
-		n := f16FromF32BytesAVX2(dst, src[:min(len(src), 4*kernelElems)])
+		n := v.f16FromF32Bytes(dst, src[:min(len(src), 4*kernelElems)])
 		dst, src = dst[2*n:], src[4*n:]
 		n = min(len(src)/4, 16)
 		overflows += f32ToF16One(dst, src[:4*n])

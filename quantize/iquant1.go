@@ -21,9 +21,9 @@ var valuesIQ1 = sync.OnceValue(func() []float32 { return valuesOf(gridIQ1[:], 8,
 // of the numbers of points, for each group 4·3 bits of the upper ones, s, and a
 // bit if the shift is down. d is stored an eighth larger.
 // (ggml-quants.c@d99724f2, quantize_row_iq1_s_impl)
-var iq1_s = typeOfIQ1S(latticeGo)
+var iq1_s = typeOfIQ1S(scalar)
 
-func typeOfIQ1S(by latticePath) blockType {
+func typeOfIQ1S(by isa) blockType {
 	return blockType{
 		reach:           reachIQ1,
 		halves:          []int{0},
@@ -57,7 +57,7 @@ func decodeShifted(x, v []float32, d, shift float32) {
 	}
 }
 
-func encodeIQ1S(b []byte, x, importance []float32, by latticePath) {
+func encodeIQ1S(b []byte, x, importance []float32, by isa) {
 	var w [superBlock]float32
 	importanceWeights(w[:], x, importance, float32(2*sumSquares(x)/superBlock))
 	var d [8]float32
@@ -98,9 +98,9 @@ func threeBitScale(d, inv float32) uint8 {
 // the lower eight bits of the numbers, 16 of two times three upper bits and a
 // bit if the shift is down, 8 of twelve bits of scales and four of d each. d is
 // stored 11.25 % larger. (ggml-quants.c@d99724f2, quantize_row_iq1_m_impl)
-var iq1_m = typeOfIQ1M(latticeGo)
+var iq1_m = typeOfIQ1M(scalar)
 
-func typeOfIQ1M(by latticePath) blockType {
+func typeOfIQ1M(by isa) blockType {
 	return blockType{
 		decode: func(x []float32, b []byte) {
 			d, values := scaleIQ1M(b), valuesIQ1()
@@ -139,7 +139,7 @@ func scaleIQ1M(b []byte) float32 {
 	return halfAt([]byte{s[1]>>4 | s[3]&0xf0, s[5]>>4 | s[7]&0xf0})
 }
 
-func encodeIQ1M(b []byte, x, w []float32, by latticePath) {
+func encodeIQ1M(b []byte, x, w []float32, by isa) {
 	var d [16]float32
 	var shifts [16]shifts16
 	var points [32]uint16

@@ -10,9 +10,9 @@ import (
 
 // iq2_xxs: groups of 32; d, for each group four numbers of points, then 4·7 signs
 // and s. (ggml-quants.c@d99724f2, quantize_row_iq2_xxs_impl)
-var iq2_xxs = typeOfIQ2XXS(latticeGo)
+var iq2_xxs = typeOfIQ2XXS(scalar)
 
-func typeOfIQ2XXS(by latticePath) blockType {
+func typeOfIQ2XXS(by isa) blockType {
 	return blockType{
 		reach:           maxHalf * 15.5 / 4 * 43,
 		halves:          []int{0},
@@ -38,7 +38,7 @@ func quarterScale(d float32, s uint8) float32 {
 	return float32(float32(d*(0.5+float32(s))) * 0.25)
 }
 
-func encodeIQ2XXS(b []byte, x, importance []float32, by latticePath) {
+func encodeIQ2XXS(b []byte, x, importance []float32, by isa) {
 	search := latticeSearch{by: by, lattice: latticeIQ2XXS, negligible: tiny, steps: 6, step: 0.1, levels: 4, evenSigns: true, refit: refitAlways}
 	var w [superBlock]float32
 	importanceWeights(w[:], x, importance, float32(sumSquares(x)/superBlock))
@@ -68,9 +68,9 @@ func encodeIQ2XXS(b []byte, x, importance []float32, by latticePath) {
 
 // iq2_xs: groups of 16; d, 32 times 9 bits of number and 7 signs, 8 bytes of
 // scales. (ggml-quants.c@d99724f2, quantize_row_iq2_xs_impl)
-var iq2_xs = typeOfIQ2XS(latticeGo)
+var iq2_xs = typeOfIQ2XS(scalar)
 
-func typeOfIQ2XS(by latticePath) blockType {
+func typeOfIQ2XS(by isa) blockType {
 	return blockType{
 		reach:           maxHalf * 15.5 / 4 * 43,
 		halves:          []int{0},
@@ -90,7 +90,7 @@ func typeOfIQ2XS(by latticePath) blockType {
 	}
 }
 
-func encodeIQ2XS(b []byte, x, importance []float32, by latticePath) {
+func encodeIQ2XS(b []byte, x, importance []float32, by isa) {
 	search := latticeSearch{by: by, lattice: latticeIQ2XS, negligible: tiny, steps: 9, step: 0.1, evenSigns: true}
 	var w [superBlock]float32
 	importanceWeights(w[:], x, importance, float32(sumSquares(x)/superBlock))
@@ -120,9 +120,9 @@ func encodeIQ2XS(b []byte, x, importance []float32, by latticePath) {
 // iq2_s: groups of 16; d, 32 bytes of the lower eight bits of the numbers, 32 of
 // signs, 8 of the upper two bits, 8 of scales. d is stored 1.25 % smaller.
 // (ggml-quants.c@d99724f2, quantize_row_iq2_s_impl)
-var iq2_s = typeOfIQ2S(latticeGo)
+var iq2_s = typeOfIQ2S(scalar)
 
-func typeOfIQ2S(by latticePath) blockType {
+func typeOfIQ2S(by isa) blockType {
 	return blockType{
 		reach:  maxHalf * 15.5 / 4 * 43,
 		halves: []int{0},
@@ -150,7 +150,7 @@ func typeOfIQ2S(by latticePath) blockType {
 	}
 }
 
-func encodeIQ2S(b []byte, x, w []float32, by latticePath) {
+func encodeIQ2S(b []byte, x, w []float32, by isa) {
 	search := latticeSearch{by: by, lattice: latticeIQ2S, negligible: 1e-8, steps: 9, step: 0.1}
 	var d [16]float32
 	var s [16]uint8

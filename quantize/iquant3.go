@@ -11,9 +11,9 @@ import (
 // iq3_xxs: x ≈ ±d·(s+½)/2·v with the values below; d, 64 numbers of points, for
 // each group 4·7 signs and s. d is stored 1.25 % larger.
 // (ggml-quants.c@d99724f2, quantize_row_iq3_xxs_impl)
-var iq3_xxs = typeOfIQ3XXS(latticeGo)
+var iq3_xxs = typeOfIQ3XXS(scalar)
 
-func typeOfIQ3XXS(by latticePath) blockType {
+func typeOfIQ3XXS(by isa) blockType {
 	return blockType{
 		reach:  maxHalf * 15.5 / 2 * 62,
 		halves: []int{0},
@@ -41,7 +41,7 @@ func typeOfIQ3XXS(by latticePath) blockType {
 	}
 }
 
-func encodeIQ3XXS(b []byte, x, w []float32, by latticePath) {
+func encodeIQ3XXS(b []byte, x, w []float32, by isa) {
 	search := latticeSearch{by: by, lattice: latticeIQ3XXS, negligible: 1e-8, steps: 15, step: 0.2, evenSigns: true}
 	var d [8]float32
 	var s [8]uint8
@@ -76,9 +76,9 @@ func sevenBits(signs *[4]uint8) uint32 {
 // Numbers and signs of a group of zeros are left out, not stored as zeros: those
 // of later groups move up, and decoding gives them to the wrong groups. That is
 // how ggml writes such blocks. (ggml-quants.c@d99724f2, quantize_row_iq3_s_impl)
-var iq3_s = typeOfIQ3S(latticeGo)
+var iq3_s = typeOfIQ3S(scalar)
 
-func typeOfIQ3S(by latticePath) blockType {
+func typeOfIQ3S(by isa) blockType {
 	return blockType{
 		reach:  maxHalf * 31 * 15,
 		halves: []int{0},
@@ -103,7 +103,7 @@ func typeOfIQ3S(by latticePath) blockType {
 	}
 }
 
-func encodeIQ3S(b []byte, x, w []float32, by latticePath) {
+func encodeIQ3S(b []byte, x, w []float32, by isa) {
 	search := latticeSearch{by: by, lattice: latticeIQ3S, negligible: 0x1p-149, steps: 9, step: 0.2, refit: refitIfOff}
 	var d [8]float32
 	var s [8]uint8

@@ -38,7 +38,8 @@ type lanes struct {
 	// a batch that is not full
 	padX, padImportance [32 * batch]float32
 	padB                [32 * 32]byte
-	_                   [2848]byte // to 20,480, a size that the runtime aligns to 4,096
+	isa                            // of the kernels
+	_                   [2847]byte // to 20,480, a size that the runtime aligns to 4,096
 }
 
 // The places that asm/lanes.go has: another one does not compile.
@@ -75,15 +76,15 @@ type laneType struct {
 }
 
 // encoder returns the Encode of the type's codec.
-func (t *laneType) encoder() func(dst []byte, src, importance []float32) int {
+func (t *laneType) encoder(v isa) func(dst []byte, src, importance []float32) int {
 	layout, _ := t.dtype.Layout()
 	return func(dst []byte, src, importance []float32) (overflows int) {
 		if len(importance) == 0 {
-			return t.encodeRow(layout, dst, src, nil)
+			return t.encodeRow(v, layout, dst, src, nil)
 		}
 		rowBytes := len(importance) / layout.Elems * layout.Bytes
 		for len(src) > 0 {
-			overflows += t.encodeRow(layout, dst, src[:len(importance)], importance)
+			overflows += t.encodeRow(v, layout, dst, src[:len(importance)], importance)
 			dst, src = dst[rowBytes:], src[len(importance):]
 		}
 		return overflows
@@ -91,13 +92,14 @@ func (t *laneType) encoder() func(dst []byte, src, importance []float32) int {
 }
 
 // encodeRow is that of the block type.
-func (t *laneType) encodeRow(layout tensor.Layout, dst []byte, x, importance []float32) (lost int) {
+func (t *laneType) encodeRow(v isa, layout tensor.Layout, dst []byte, x, importance []float32) (lost int) {
 	meanSquare := t.meanSquare(x, importance)
 	if importance == nil && t.plain == nil || importance != nil && t.important == nil {
 		return t.encodeBlocks(layout, dst, x, importance, meanSquare)
 	}
 	l := lanesPool.Get().(*lanes)
 	defer lanesPool.Put(l)
+	l.isa = v
 	elems := batch * t.group
 	for len(x) > 0 {
 		n := min(len(x), elems)
@@ -124,8 +126,8 @@ func (t *laneType) encodeBatch(l *lanes, layout tensor.Layout, dst []byte, x, im
 			clear(w[copy(w, importance):])
 		}
 	}
-	most := transposeAVX2(l.at(), full, t.group)
-	if most >= infinityBits || w != nil && transposeAVX2(&l.w[0][0], w, t.group) >= infinityBits {
+	most := l.transpose(l.at(), full, t.group)
+	if most >= infinityBits || w != nil && l.transpose(&l.w[0][0], w, t.group) >= infinityBits {
 		return t.encodeBlocks(layout, dst, x, importance, meanSquare)
 	}
 	clear(b)
@@ -201,7 +203,7 @@ func (l *lanes) searched(q []uint8, x []float32, j int, bottom, top int32) {
 // of n, of which the first is group at of the batch. l.by and l.offset are those
 // of 16 elements; where by is 0 the levels are those that the fit found.
 func (l *lanes) overScales(x []float32, n, at int, bottom, top int32) {
-	levelsOverAVX2(&l.q, x[:superBlock], &l.by, &l.offset, uint32(magicBits+bottom), uint32(magicBits+top))
+	l.levelsOver(&l.q, x[:superBlock], &l.by, &l.offset, uint32(magicBits+bottom), uint32(magicBits+top))
 	for i := 0; i < superBlock; i += n {
 		if l.by[i/16] == 0 {
 			l.searched(l.q[i:i+n], x[i:i+n], at+i/n, bottom, top)

@@ -28,13 +28,13 @@ func (t sixBitScales) lanes(d tensor.DType, of blockType) laneType {
 	return laneType{
 		dtype: d, blockType: of, group: 32, spreadOf: doubleMeanSquare,
 		plain: func(l *lanes, b []byte, x []float32) {
-			weightsRMSAVX2(l.at(), 32)
-			affineFitAVX2(l.at(), 32, plainFactors, limit)
+			l.weightsRMS(l.at(), 32)
+			l.affineFit(l.at(), 32, plainFactors, limit)
 			l.eachSixBit(b, x, plain.top, func(b []byte, d, m, _ *[8]float32) { t.put(b, d, m) })
 		},
 		important: func(l *lanes, b []byte, x []float32) {
-			weightsImportanceAVX2(l.at(), 32)
-			affineFitAVX2(l.at(), 32, weightedFactors, limit)
+			l.weightsImportance(l.at(), 32)
+			l.affineFit(l.at(), 32, weightedFactors, limit)
 			l.eachSixBit(b, x, plain.top, t.putWeighted)
 		},
 	}
@@ -81,15 +81,15 @@ func lanesQ2K() laneType {
 		dtype: tensor.Q2K, blockType: q2_k, group: 16,
 		spreadOf: func(x []float32) float32 { return float32(sumSquares(x) / superBlock) },
 		plain: func(l *lanes, b []byte, x []float32) {
-			weightsMagnitudeAVX2(l.at(), 16)
-			affineFitMagnitudeAVX2(l.at(), 16, plainFactors, limit)
+			l.weightsMagnitude(l.at(), 16)
+			l.affineFitMagnitude(l.at(), 16, plainFactors, limit)
 			m := mins(l)
 			putScalesQ2K(b, &l.scale, &m)
 			pack(l, b, x)
 		},
 		important: func(l *lanes, b []byte, x []float32) {
-			weightsImportanceAVX2(l.at(), 16)
-			affineFitAVX2(l.at(), 16, weightedFactors, limit)
+			l.weightsImportance(l.at(), 16)
+			l.affineFit(l.at(), 16, weightedFactors, limit)
 			m, sumW := mins(l), l.sums()
 			putWeightedScalesQ2K(b, &l.scale, &m, &sumW)
 			pack(l, b, x)
@@ -117,10 +117,10 @@ func lanesQ3K() laneType {
 	return laneType{
 		dtype: tensor.Q3K, blockType: q3_k, group: 16, spreadOf: doubleMeanSquare,
 		plain: func(l *lanes, b []byte, x []float32) {
-			refinedFitAVX2(l.at(), 16)
+			l.refinedFit(l.at(), 16)
 			putPlainQ3K(b, &l.scale)
 			setScales(l, b)
-			levelsOverAVX2(&l.q, x, &l.by, &l.offset, magicBits-4, magicBits+3)
+			l.levelsOver(&l.q, x, &l.by, &l.offset, magicBits-4, magicBits+3)
 			for j, by := range l.by {
 				for i := range 16 {
 					if by == 0 && l.inv[j] == 0 {
@@ -133,8 +133,8 @@ func lanesQ3K() laneType {
 			putQ3K(b, &l.q)
 		},
 		important: func(l *lanes, b []byte, x []float32) {
-			weightsImportanceAVX2(l.at(), 16)
-			symmetricFitAVX2(l.at(), 16, factors, magicBits-4, magicBits+3)
+			l.weightsImportance(l.at(), 16)
+			l.symmetricFit(l.at(), 16, factors, magicBits-4, magicBits+3)
 			sumW := l.sumWeights(16)
 			putWeightedQ3K(b, &l.scale, &sumW)
 			setScales(l, b)
@@ -158,7 +158,7 @@ func (l *lanes) sumWeights(n int) (s lane) {
 func lanesQ6K() laneType {
 	factors := symmetricFactors(32)
 	important := func(l *lanes, b []byte, x []float32) {
-		symmetricFitAVX2(l.at(), 16, factors, magicBits-32, magicBits+31)
+		l.symmetricFit(l.at(), 16, factors, magicBits-32, magicBits+31)
 		dh, ok := scalesQ6K(b, &l.scale)
 		if !ok {
 			return
@@ -173,7 +173,7 @@ func lanesQ6K() laneType {
 	return laneType{
 		dtype: tensor.Q6K, blockType: q6_k, group: 16,
 		plain: func(l *lanes, b []byte, x []float32) {
-			weightsSquareAVX2(l.at(), 16)
+			l.weightsSquare(l.at(), 16)
 			important(l, b, x)
 		},
 		important: important,
@@ -187,7 +187,7 @@ func (l *lanes) timesInverses(x []float32, at int, bottom, top int32) {
 		l.by[2*j], l.offset[2*j] = l.inv[at+j], l.from[at+j]
 		l.by[2*j+1], l.offset[2*j+1] = l.by[2*j], l.offset[2*j]
 	}
-	levelsTimesAVX2(&l.q, x[:superBlock], &l.by, &l.offset, uint32(magicBits+bottom), uint32(magicBits+top))
+	l.levelsTimes(&l.q, x[:superBlock], &l.by, &l.offset, uint32(magicBits+bottom), uint32(magicBits+top))
 	for j := range 8 {
 		if l.inv[at+j] == 0 {
 			clear(l.q[32*j : 32*j+32])
@@ -215,8 +215,8 @@ func signedLanes(d tensor.DType, of blockType, n int32) laneType {
 	return laneType{
 		dtype: d, blockType: of, group: 32,
 		important: func(l *lanes, b []byte, x []float32) {
-			weightsImportanceAVX2(l.at(), 32)
-			symmetricFitAVX2(l.at(), 32, factors, uint32(magicBits-n), uint32(magicBits+n-1))
+			l.weightsImportance(l.at(), 32)
+			l.symmetricFit(l.at(), 32, factors, uint32(magicBits-n), uint32(magicBits+n-1))
 			clear(l.from[:])
 			l.eachLegacy(b, x, -n, n-1, func(b []byte, j int) int {
 				putHalf(b, l.scale[j])
@@ -233,8 +233,8 @@ func affineLanes(d tensor.DType, of blockType, top int32) laneType {
 	return laneType{
 		dtype: d, blockType: of, group: 32,
 		important: func(l *lanes, b []byte, x []float32) {
-			weightsImportanceAVX2(l.at(), 32)
-			affineFitAVX2(l.at(), 32, factors, uint32(magicBits+top))
+			l.weightsImportance(l.at(), 32)
+			l.affineFit(l.at(), 32, factors, uint32(magicBits+top))
 			l.eachLegacy(b, x, 0, top, func(b []byte, j int) int {
 				putHalf(b, l.scale[j])
 				putHalf(b[2:], l.low[j])
@@ -258,18 +258,18 @@ func nonlinearFactors() (f []float32) {
 func nonlinearBatch(t laneType, pack func(l *lanes, b []byte, x []float32, at int)) laneType {
 	factors := nonlinearFactors()
 	fit := func(l *lanes, b []byte, x []float32) {
-		nonlinearFitAVX2(l.at(), 32, factors)
+		l.nonlinearFit(l.at(), 32, factors)
 		half := len(b) / 2
 		pack(l, b[:half], x[:superBlock], 0)
 		pack(l, b[half:], x[superBlock:], 8)
 	}
 	t.group = 32
 	t.plain = func(l *lanes, b []byte, x []float32) {
-		weightsSquareAVX2(l.at(), 32)
+		l.weightsSquare(l.at(), 32)
 		fit(l, b, x)
 	}
 	t.important = func(l *lanes, b []byte, x []float32) {
-		weightsImportanceAVX2(l.at(), 32)
+		l.weightsImportance(l.at(), 32)
 		fit(l, b, x)
 	}
 	return t
@@ -284,7 +284,7 @@ func lanesIQ4NL() laneType {
 			l.by[2*j] = inverse(l.scale[at+j])
 			l.by[2*j+1] = l.by[2*j]
 		}
-		nonlinearLevelsAVX2(&l.q, x, &l.by)
+		l.nonlinearLevels(&l.q, x, &l.by)
 		for j := range 8 {
 			putHalf(b[18*j:], l.scale[at+j])
 			putLevels(b[18*j+2:18*j+18], (*[32]uint8)(l.q[32*j:]))
@@ -302,7 +302,7 @@ func lanesIQ4XS() laneType {
 		for j := range 8 {
 			l.by[2*j], l.by[2*j+1] = by[j], by[j]
 		}
-		nonlinearLevelsAVX2(&l.q, x, &l.by)
+		l.nonlinearLevels(&l.q, x, &l.by)
 		for j := range 8 {
 			putLevels(b[8+16*j:24+16*j], (*[32]uint8)(l.q[32*j:]))
 		}

@@ -14,7 +14,7 @@ type lattice struct {
 	// number is a point's number by its code, Σ l[i]·base^i; −1 off the set.
 	number []int32
 	// near[start[c]:start[c+1]] are the points nearest to code c off the set. After
-	// the last list there are seven more, because kernels look at eight at once.
+	// the last list there are 15 more, because kernels look at 16 at once.
 	near  []uint16
 	start []uint32
 }
@@ -53,7 +53,7 @@ func newLattice(set []uint64, dims, base, shells int, step, offset float32) *lat
 		}
 		t.start[code+1] = uint32(len(t.near))
 	}
-	t.near = append(t.near, make([]uint16, 7)...)
+	t.near = append(t.near, make([]uint16, 15)...)
 	return t
 }
 

@@ -5,7 +5,7 @@ import "math/bits"
 // A latticeSearch rounds groups of elements, their signs set apart, to points
 // with odd values: |x| ≈ d·v.
 type latticeSearch struct {
-	by      latticePath
+	by      isa
 	lattice func() *lattice
 	// negligible is the magnitude below which a group is taken for zeros.
 	negligible float32
@@ -113,27 +113,19 @@ func (s *latticeSearch) fit(t *lattice, points []uint16, x, root, w []float32, s
 	return d
 }
 
-// A latticePath says what rounds groups to points.
-type latticePath int
-
-const (
-	latticeGo latticePath = iota
-	latticeVector
-)
-
 func (s *latticeSearch) round(t *lattice, points []uint16, which uint8, x, w []float32, inv, d float32) (off uint8) {
-	if s.by == latticeVector {
-		return t.vectorRound(points, which, x, w, inv, d)
+	if s.by == scalar {
+		return t.round(points, which, x, w, inv, d)
 	}
-	return t.round(points, which, x, w, inv, d)
+	return t.vectorRound(s.by, points, which, x, w, inv, d)
 }
 
 // nearestBy is nearest.
-func (t *lattice) nearestBy(by latticePath, code int32, x, w []float32, d, shift float32) int32 {
-	if by == latticeVector {
-		return t.vectorNearest(code, x, w, d, shift)
+func (t *lattice) nearestBy(by isa, code int32, x, w []float32, d, shift float32) int32 {
+	if by == scalar {
+		return t.nearest(code, x, w, d, shift)
 	}
-	return t.nearest(code, x, w, d, shift)
+	return t.vectorNearest(by, code, x, w, d, shift)
 }
 
 // round sets those points that which has a bit for, and returns which of them

@@ -14,6 +14,7 @@ import (
 type numbers struct {
 	q          [superBlock]uint8
 	by, offset lane
+	isa        // of the kernels
 }
 
 var numbersPool = sync.Pool{New: func() any { return new(numbers) }}
@@ -48,13 +49,14 @@ var numberTypes = []numberType{
 
 // decoder returns the Decode of the type's codec. What is less than 256 elements
 // the type's own function decodes.
-func (t *numberType) decoder() func(dst []float32, src []byte) {
+func (t *numberType) decoder(v isa) func(dst []float32, src []byte) {
 	layout, _ := t.dtype.Layout()
 	size := superBlock / layout.Elems * layout.Bytes
 	rest := t.codec(t.dtype, 0).Decode
 	return func(dst []float32, src []byte) {
 		n := numbersPool.Get().(*numbers)
 		defer numbersPool.Put(n)
+		n.isa = v
 		for len(dst) >= superBlock {
 			t.load(n, src[:size])
 			t.store(n, dst[:superBlock])
@@ -64,14 +66,14 @@ func (t *numberType) decoder() func(dst []float32, src []byte) {
 	}
 }
 
-func storeAffine(n *numbers, x []float32) { affineNumbersAVX2(x, &n.q, &n.by, &n.offset) }
+func storeAffine(n *numbers, x []float32) { n.affineNumbers(x, &n.q, &n.by, &n.offset) }
 
-func storeNonlinear(n *numbers, x []float32) { nonlinearNumbersAVX2(x, &n.q, &n.by) }
+func storeNonlinear(n *numbers, x []float32) { n.nonlinearNumbers(x, &n.q, &n.by) }
 
-func storeE2M1(n *numbers, x []float32) { e2m1NumbersAVX2(x, &n.q, &n.by) }
+func storeE2M1(n *numbers, x []float32) { n.e2m1Numbers(x, &n.q, &n.by) }
 
 func storeSigned(below uint32) func(*numbers, []float32) {
-	return func(n *numbers, x []float32) { signedNumbersAVX2(x, &n.q, &n.by, below) }
+	return func(n *numbers, x []float32) { n.signedNumbers(x, &n.q, &n.by, below) }
 }
 
 // loadLegacy takes eight blocks of 32 apart whose levels come after a scale, and
@@ -172,15 +174,15 @@ func loadQ2(n *numbers, b []byte) {
 	}
 }
 
-// decodeQ8_0 decodes with the kernel, and blocks whose scale is a NaN with the
+// decodedQ8_0 decodes with the kernel, and blocks whose scale is a NaN with the
 // type's own function, which keeps its payload.
-func decodeQ8_0(dst []float32, src []byte) {
+func (v isa) decodedQ8_0(dst []float32, src []byte) {
 	for len(dst) > 0 {
 		n := 0
 		for n < min(len(dst), kernelElems)/32 && !nanHalf(src[34*n:]) {
 			n++
 		}
-		decodeQ8_0AVX2(dst[:32*n], src)
+		v.decodeQ8_0(dst[:32*n], src)
 		dst, src = dst[32*n:], src[34*n:]
 		if len(dst) > 0 && nanHalf(src) {
 			q8_0.decode(dst[:32], src[:34])

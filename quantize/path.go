@@ -10,7 +10,16 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-//go:generate go -C asm run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg quantize
+//go:generate go -C asm run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg quantize -calls ../calls_amd64.go
+
+// An isa is an instruction set, whose kernels are its methods.
+type isa uint8
+
+const (
+	scalar isa = iota // no kernels: the Go code
+	avx2
+	avx512
+)
 
 // A vectorPath is a set of implementations with the same results as the Go code of
 // the codecs, which stands in for what is missing. The maps are not changed.

@@ -10,35 +10,38 @@ import (
 
 var vectorPaths = []vectorPath{{
 	name:      "avx2",
-	available: cpu.X86.HasAVX2 && cpu.X86.HasF16C,
-	encode: withLanes(map[tensor.DType]func(dst []byte, src, importance []float32) int{
-		tensor.F32:  copyF32,
-		tensor.F16:  narrowed(f16FromF32AVX2, encodeF16),
-		tensor.BF16: narrowed(bf16FromF32AVX2, encodeBF16),
-		tensor.Q4_0: legacyEncoder(tensor.Q4_0, q4_0, encodeQ4_0AVX2),
-		tensor.Q4_1: legacyEncoder(tensor.Q4_1, q4_1, encodeQ4_1AVX2),
-		tensor.Q5_0: legacyEncoder(tensor.Q5_0, q5_0, encodeQ5_0AVX2),
-		tensor.Q5_1: legacyEncoder(tensor.Q5_1, q5_1, encodeQ5_1AVX2),
-		tensor.Q8_0: legacyEncoder(tensor.Q8_0, q8_0, encodeQ8_0AVX2),
-	}),
-	decode: withNumbers(map[tensor.DType]func(dst []float32, src []byte){
-		tensor.Q8_0: decodeQ8_0,
-		tensor.F32:  copiedF32,
-		tensor.F16:  widenedBy(f32FromF16AVX2, decodeF16),
-		tensor.BF16: widenedBy(f32FromBF16AVX2, decodeBF16),
-	}),
-	direct: map[pair]Transcoder{
-		{tensor.F16, tensor.F32}: func(dst, src []byte, _ []float32) int { return f16OfF32Bytes(dst, src) },
-	},
+	available: hasAVX2,
+	encode:    encoders(avx2),
+	decode:    decoders(avx2),
+	direct:    transcoders(avx2),
+}, {
+	name:      "avx512",
+	available: hasAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL,
+	encode:    encoders(avx512),
+	decode:    decoders(avx512),
+	direct:    transcoders(avx512),
 }}
 
-// withLanes adds the encoders of laneTypes, which in types that are there take
-// those rows that have importance, of latticeTypes and of simpleTypes.
-func withLanes(encode map[tensor.DType]func(dst []byte, src, importance []float32) int) map[tensor.DType]func(dst []byte, src, importance []float32) int {
+var hasAVX2 = cpu.X86.HasAVX2 && cpu.X86.HasF16C
+
+// encoders are those of single elements, of the formats without a search, and of
+// laneTypes, latticeTypes and simpleTypes. A type that is in laneTypes and has no
+// search without importance takes only rows with importance from there.
+func encoders(v isa) map[tensor.DType]func(dst []byte, src, importance []float32) int {
+	encode := map[tensor.DType]func(dst []byte, src, importance []float32) int{
+		tensor.F32:  copyF32,
+		tensor.F16:  narrowed(v.f16FromF32, encodeF16),
+		tensor.BF16: narrowed(v.bf16FromF32, encodeBF16),
+		tensor.Q4_0: legacyEncoder(tensor.Q4_0, q4_0, v.encodeQ4_0),
+		tensor.Q4_1: legacyEncoder(tensor.Q4_1, q4_1, v.encodeQ4_1),
+		tensor.Q5_0: legacyEncoder(tensor.Q5_0, q5_0, v.encodeQ5_0),
+		tensor.Q5_1: legacyEncoder(tensor.Q5_1, q5_1, v.encodeQ5_1),
+		tensor.Q8_0: legacyEncoder(tensor.Q8_0, q8_0, v.encodeQ8_0),
+	}
 	for i := range laneTypes {
 		t := &laneTypes[i]
+		important := t.encoder(v)
 		plain, ok := encode[t.dtype]
-		important := t.encoder()
 		if !ok {
 			plain = important
 		}
@@ -50,18 +53,28 @@ func withLanes(encode map[tensor.DType]func(dst []byte, src, importance []float3
 		}
 	}
 	for i := range latticeTypes {
-		encode[latticeTypes[i].dtype] = latticeTypes[i].encoder()
+		encode[latticeTypes[i].dtype] = latticeTypes[i].encoder(v)
 	}
 	for i := range simpleTypes {
-		encode[simpleTypes[i].dtype] = simpleTypes[i].encoder()
+		encode[simpleTypes[i].dtype] = simpleTypes[i].encoder(v)
 	}
 	return encode
 }
 
-// withNumbers adds the decoders of numberTypes.
-func withNumbers(decode map[tensor.DType]func(dst []float32, src []byte)) map[tensor.DType]func(dst []float32, src []byte) {
+// decoders are those of single elements, of Q8_0, and of numberTypes.
+func decoders(v isa) map[tensor.DType]func(dst []float32, src []byte) {
+	decode := map[tensor.DType]func(dst []float32, src []byte){
+		tensor.Q8_0: v.decodedQ8_0,
+		tensor.F32:  copiedF32,
+		tensor.F16:  widenedBy(v.f32FromF16, decodeF16),
+		tensor.BF16: widenedBy(v.f32FromBF16, decodeBF16),
+	}
 	for i := range numberTypes {
-		decode[numberTypes[i].dtype] = numberTypes[i].decoder()
+		decode[numberTypes[i].dtype] = numberTypes[i].decoder(v)
 	}
 	return decode
+}
+
+func transcoders(v isa) map[pair]Transcoder {
+	return map[pair]Transcoder{{tensor.F16, tensor.F32}: v.f16OfF32Bytes}
 }

@@ -232,17 +232,38 @@ func TestPathsAreChosenByName(t *testing.T) {
 	}
 }
 
-// Registers from the 17th on, and those of 512 bits, are AVX-512's: the assembler
-// takes them, and a machine with AVX2 alone stops at the instruction.
-func TestKernelsKeepToTheRegistersOfAVX2(t *testing.T) {
+// Registers from the 17th on, those of 512 bits and masks are AVX-512's: the
+// assembler takes them, and a machine with AVX2 alone stops at the instruction.
+func TestKernelsKeepToTheRegistersOfTheirInstructionSet(t *testing.T) {
 	b, err := os.ReadFile("kernels_amd64.s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := bytes.Count(b, []byte("AVX2(SB)")); n < 20 {
-		t.Fatalf("%d kernels; want those of the package", n)
+	wide := regexp.MustCompile(`(?m)^.*\b([XY](1[6-9]|2[0-9]|3[01])|Z[0-9]+|K[0-7])\b.*$`)
+	kernels := map[string]int{}
+	for _, kernel := range bytes.Split(b, []byte("\nTEXT ·"))[1:] {
+		name, _, _ := strings.Cut(string(kernel), "(SB)")
+		set := name[strings.Index(name, "AVX"):]
+		kernels[set]++
+		if set != "AVX2" {
+			continue
+		}
+		for _, line := range wide.FindAll(kernel, -1) {
+			t.Errorf("%s: %s", name, line)
+		}
 	}
-	for _, line := range regexp.MustCompile(`(?m)^.*\b([XY](1[6-9]|2[0-9]|3[01])|Z[0-9]+|K[0-7])\b.*$`).FindAll(b, -1) {
+	if kernels["AVX2"] < 20 || kernels["AVX512"] < 20 {
+		t.Fatalf("kernels of each instruction set: %v; want those of the package", kernels)
+	}
+}
+
+// One rounding where the Go code has two would be another number.
+func TestKernelsDoNotFuse(t *testing.T) {
+	b, err := os.ReadFile("kernels_amd64.s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range regexp.MustCompile(`(?m)^.*\bVFN?M(ADD|SUB).*$`).FindAll(b, -1) {
 		t.Errorf("%s", line)
 	}
 }

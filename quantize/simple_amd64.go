@@ -31,7 +31,7 @@ var simpleTypes = []simpleType{
 
 // encoder returns the Encode of the type's codec; none of the types looks at
 // importance.
-func (t *simpleType) encoder() func(dst []byte, src, importance []float32) int {
+func (t *simpleType) encoder(v isa) func(dst []byte, src, importance []float32) int {
 	l, _ := t.dtype.Layout()
 	size := t.elems / l.Elems * l.Bytes
 	packed := t.blockType
@@ -39,6 +39,7 @@ func (t *simpleType) encoder() func(dst []byte, src, importance []float32) int {
 	return func(dst []byte, src, _ []float32) (lost int) {
 		n := numbersPool.Get().(*numbers)
 		defer numbersPool.Put(n)
+		n.isa = v
 		for len(src) >= t.elems {
 			b, x := dst[:size], src[:t.elems]
 			clear(b)
@@ -73,7 +74,7 @@ func (n *numbers) setE2M1(j int, d, most float32) (ok bool) {
 
 func packMXFP4(n *numbers, b []byte, x []float32) bool {
 	var most lane
-	magnitudesAVX2(&most, x)
+	n.magnitudes(&most, x)
 	for j := range 8 {
 		m := mostOf(most[2*j : 2*j+2])
 		if !(m <= math.MaxFloat32) {
@@ -87,7 +88,7 @@ func packMXFP4(n *numbers, b []byte, x []float32) bool {
 			return false
 		}
 	}
-	e2m1CodesAVX2(&n.q, x, &n.by)
+	n.e2m1Codes(&n.q, x, &n.by)
 	for j := range 8 {
 		putLevels(b[17*j+1:17*j+17], (*[32]uint8)(n.q[32*j:]))
 	}
@@ -96,7 +97,7 @@ func packMXFP4(n *numbers, b []byte, x []float32) bool {
 
 func packNVFP4(n *numbers, b []byte, x []float32) bool {
 	var most lane
-	magnitudesAVX2(&most, x)
+	n.magnitudes(&most, x)
 	for j, m := range most {
 		if !(m <= 6*maxUE4M3) {
 			return false
@@ -107,7 +108,7 @@ func packNVFP4(n *numbers, b []byte, x []float32) bool {
 			return false
 		}
 	}
-	e2m1CodesAVX2(&n.q, x, &n.by)
+	n.e2m1Codes(&n.q, x, &n.by)
 	for j := range 16 {
 		q := n.q[16*j : 16*j+16]
 		binary.LittleEndian.PutUint64(b[j/4*36+4+j%4*8:], eight(q)|eight(q[8:])<<4)
@@ -118,7 +119,7 @@ func packNVFP4(n *numbers, b []byte, x []float32) bool {
 // setTrits sets q to what trits does and returns d; ok is false if it is not finite.
 func (n *numbers) setTrits(x []float32) (d float32, ok bool) {
 	var most lane
-	magnitudesAVX2(&most, x)
+	n.magnitudes(&most, x)
 	d = mostOf(most[:])
 	if !(d <= math.MaxFloat32) {
 		return 0, false
@@ -127,7 +128,7 @@ func (n *numbers) setTrits(x []float32) (d float32, ok bool) {
 	for j := range n.by {
 		n.by[j] = inv
 	}
-	roundAwayAVX2(&n.q, x, &n.by, 1)
+	n.roundAway(&n.q, x, &n.by, 1)
 	return d, true
 }
 
@@ -149,9 +150,9 @@ func packTQ2(n *numbers, b []byte, x []float32) bool {
 	return ok
 }
 
-func packQ1(_ *numbers, b []byte, x []float32) bool {
+func packQ1(n *numbers, b []byte, x []float32) bool {
 	var sum [8]float32
-	sumMagnitudesAVX2(&sum, x)
+	n.sumMagnitudes(&sum, x)
 	for j, s := range sum {
 		if !(s <= math.MaxFloat32) {
 			return false
@@ -160,7 +161,7 @@ func packQ1(_ *numbers, b []byte, x []float32) bool {
 	}
 	for j := 0; j < 8; j += 2 {
 		var signs [32]byte
-		notNegativeAVX2(&signs, x[128*j:])
+		n.notNegative(&signs, x[128*j:])
 		copy(b[18*j+2:18*j+18], signs[:16])
 		copy(b[18*j+20:18*j+36], signs[16:])
 	}
@@ -169,7 +170,7 @@ func packQ1(_ *numbers, b []byte, x []float32) bool {
 
 func packQ2(n *numbers, b []byte, x []float32) bool {
 	var most lane
-	magnitudesAVX2(&most, x)
+	n.magnitudes(&most, x)
 	for j := range 4 {
 		d := mostOf(most[4*j : 4*j+4])
 		inv := inverse(d)
@@ -181,7 +182,7 @@ func packQ2(n *numbers, b []byte, x []float32) bool {
 			n.by[4*j+i] = inv
 		}
 	}
-	roundAwayAVX2(&n.q, x, &n.by, 1)
+	n.roundAway(&n.q, x, &n.by, 1)
 	for j := range 4 {
 		putPairs(b[18*j+2:18*j+18], n.q[64*j:64*j+64])
 	}

@@ -5,7 +5,7 @@ import "math"
 // thirds32 splits 32 elements, sorted, in the two places and takes the shift for
 // which levels −1, 0 and 1 of the three parts have the greatest
 // (Σ w·x·v)²/Σ w·v², v = l + shift, and rounds the levels to points.
-func thirds32(points *[4]uint16, x, w []float32, by latticePath) (d, shift float32) {
+func thirds32(points *[4]uint16, x, w []float32, by isa) (d, shift float32) {
 	if largest(x) < 1e-12 {
 		return 0, shift1
 	}
@@ -30,14 +30,14 @@ func thirds32(points *[4]uint16, x, w []float32, by latticePath) (d, shift float
 }
 
 // splits32 are Σ w·x and Σ w over the first elements in order, with room for
-// kernels that look at eight places at once.
-type splits32 struct{ x, w [33 + 7]float32 }
+// kernels that look at 16 places at once.
+type splits32 struct{ x, w [33 + 15]float32 }
 
 // best returns the scale and the places of the best split; shift is 0 if there
 // is none.
-func (s *splits32) best(by latticePath) (d float32, from, to int, shift float32) {
-	if by == latticeVector {
-		return s.vectorBest()
+func (s *splits32) best(by isa) (d float32, from, to int, shift float32) {
+	if by != scalar {
+		return s.vectorBest(by)
 	}
 	best := float32(-math.MaxFloat32)
 	for i := range 33 {
@@ -81,7 +81,7 @@ func splitLevels(levels, order []uint8, from, to int, d float32) (magnitude floa
 
 // roundLevels rounds each eight levels to a point, and if any is off the lattice
 // returns the least-squares scale of the points, d otherwise.
-func roundLevels(points []uint16, levels []uint8, x, w []float32, d float32, shifts []float32, by latticePath) float32 {
+func roundLevels(points []uint16, levels []uint8, x, w []float32, d float32, shifts []float32, by isa) float32 {
 	t := latticeIQ1()
 	all := true
 	for k := range points {
@@ -147,7 +147,7 @@ func (s shifts16) mask() uint8 { return uint8(s&2)<<2 | uint8(s&1)<<7 }
 // thirds16 is thirds32 for two eights with a shift each, and weighs the parts by
 // what a step of the levels changes. (llama.cpp ggml-quants.c@01243c58; before
 // that commit ggml summed in another order, and its bytes differed.)
-func thirds16(points []uint16, x, w []float32, by latticePath) (d float32, shifts shifts16) {
+func thirds16(points []uint16, x, w []float32, by isa) (d float32, shifts shifts16) {
 	if largest(x) < 1e-7 {
 		return 0, 0
 	}
@@ -180,9 +180,9 @@ func thirds16(points []uint16, x, w []float32, by latticePath) (d float32, shift
 type splits16 [2]prefixSums
 
 // best returns the scale and the places of the best split.
-func (sums *splits16) best(by latticePath) (d float32, from, to int, shifts shifts16, found bool) {
-	if by == latticeVector {
-		return sums.vectorBest()
+func (sums *splits16) best(by isa) (d float32, from, to int, shifts shifts16, found bool) {
+	if by != scalar {
+		return sums.vectorBest(by)
 	}
 	best := float32(-math.MaxFloat32)
 	for i := range 17 {
@@ -206,8 +206,8 @@ func (sums *splits16) best(by latticePath) (d float32, from, to int, shifts shif
 }
 
 // prefixSums are Σ w·x and Σ w over the first elements in order that are in one
-// eight, with room for kernels that look at eight places at once.
-type prefixSums struct{ x, w [17 + 7]float32 }
+// eight, with room for kernels that look at 16 places at once.
+type prefixSums struct{ x, w [17 + 15]float32 }
 
 // split returns Σ w·x·v and Σ w·v² for v = shift−1 before i, shift before j and
 // shift+1 from there.

@@ -8,10 +8,10 @@ import (
 )
 
 // A measure turns a difference into what is summed.
-type measure func(t reg.VecVirtual)
+type measure func(v isa, t reg.VecVirtual)
 
-func square(t reg.VecVirtual)    { VMULPS(t, t, t) }
-func magnitude(t reg.VecVirtual) { VANDPS(bits(magBits), t, t) }
+func square(_ isa, t reg.VecVirtual)    { VMULPS(t, t, t) }
+func magnitude(v isa, t reg.VecVirtual) { v.abs(t, t) }
 
 // affine writes affineSearch.fit of the package. factors[0] is the first way to
 // round times max−min, the others follow.
@@ -23,8 +23,7 @@ func (v isa) affine(name string, of measure) {
 	k.bounds("limit", top)
 	k.extents()
 
-	f := v.reg()
-	VBROADCASTSS(Mem{Base: factors}, f)
+	f := v.spreadFrom(Mem{Base: factors})
 	k.each(func(p int) {
 		lo, t, one := v.load(k.field(low, p)), v.reg(), v.load(float(1))
 		VMOVUPS(k.field(high, p), t)
@@ -43,7 +42,7 @@ func (v isa) affine(name string, of measure) {
 	k.rows("firstLevels", 0, func(p int) {
 		x := v.load(k.row(rowsX, p))
 		VSUBPS(lows[p], x, x)
-		VMOVUPS(level(round, x, by[p], bits(magicBits), k.field(top, p)), k.row(rowsLevel, p))
+		VMOVUPS(v.level(round, x, by[p], bits(magicBits), k.field(top, p)), k.row(rowsLevel, p))
 	})
 	k.each(func(p int) { VMOVUPS(k.field(scale, p), by[p]) })
 	loss := k.loss("firstLoss", by, lows, of)
@@ -60,8 +59,8 @@ func (v isa) affine(name string, of measure) {
 		lo0 := v.load(k.field(first, p))
 		flat := v.compare(equal, lo0, k.field(high, p))
 		for _, at := range []int{scale, inv} {
-			r := v.reg()
-			VANDNPS(k.field(at, p), flat, r)
+			r := v.load(k.field(at, p))
+			v.drop(flat, r)
 			k.store(r, at, p)
 		}
 		lo := v.load(k.field(low, p))
@@ -91,7 +90,7 @@ func (k *laneKernel) extents() {
 	})
 	k.each(func(p int) {
 		above := v.compare(greater, lo[p], v.zero())
-		VANDNPS(lo[p], above, lo[p])
+		v.drop(above, lo[p])
 		k.store(lo[p], low, p)
 		k.store(lo[p], first, p)
 		k.store(hi[p], high, p)
@@ -108,7 +107,7 @@ func (k *laneKernel) loss(label string, d, low []reg.VecVirtual, of measure) []r
 		VMULPS(k.row(rowsLevel, p), d[p], t)
 		VADDPS(low[p], t, t)
 		VSUBPS(k.row(rowsX, p), t, t)
-		of(t)
+		of(k.v, t)
 		VMULPS(k.row(rowsW, p), t, t)
 		VADDPS(t, sum[p], sum[p])
 	})
@@ -118,8 +117,7 @@ func (k *laneKernel) loss(label string, d, low []reg.VecVirtual, of measure) []r
 // tryAffine rounds in one more way and keeps it where it is better.
 func (k *laneKernel) tryAffine(factor reg.GPVirtual, of measure) {
 	v := k.v
-	f := v.reg()
-	VBROADCASTSS(Mem{Base: factor}, f)
+	f := v.spreadFrom(Mem{Base: factor})
 	by, lows := k.vectors(), k.vectors()
 	k.each(func(p int) {
 		VMOVUPS(k.field(low, p), lows[p])
@@ -141,7 +139,7 @@ func (k *laneKernel) tryAffine(factor reg.GPVirtual, of measure) {
 	k.roundedRows("levels", ends, func(rounder rounder, p int) {
 		x, t := v.load(k.row(rowsX, p)), v.reg()
 		VSUBPS(lows[p], x, t)
-		l := level(rounder, t, by[p], bits(magicBits), k.field(top, p))
+		l := v.level(rounder, t, by[p], bits(magicBits), k.field(top, p))
 		VMOVUPS(l, k.row(rowsLevel, p))
 		wl := v.reg()
 		VMULPS(k.row(rowsW, p), l, wl)
@@ -159,7 +157,7 @@ func (k *laneKernel) tryAffine(factor reg.GPVirtual, of measure) {
 		VMULPS(sumL[p], sumL[p], b)
 		VSUBPS(b, a, det)
 		ok := v.compare(greater, det, v.zero())
-		k.store(ok, solved, p)
+		v.storeMask(ok, k.field(solved, p))
 		VMULPS(sw, sumLX[p], a)
 		VMULPS(sx, sumL[p], b)
 		VSUBPS(b, a, a)
@@ -171,13 +169,13 @@ func (k *laneKernel) tryAffine(factor reg.GPVirtual, of measure) {
 		above := v.compare(greater, m[p], v.zero())
 		VDIVPS(sumL2[p], sumLX[p], a)
 		v.choose(above, a, d[p])
-		VANDNPS(m[p], above, m[p])
+		v.drop(above, m[p])
 	})
 	loss := k.loss("loss", d, m, of)
 	k.each(func(p int) {
 		best := v.load(k.field(least, p))
 		better := v.compare(less, loss[p], best)
-		VANDPS(k.field(solved, p), better, better)
+		v.intersect(better, v.loadMask(k.field(solved, p)))
 		for _, u := range []struct {
 			with any
 			to   int

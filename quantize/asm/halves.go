@@ -64,65 +64,57 @@ func (v isa) halves() {
 // stopAbove leaves the loop if a magnitude has larger bits than most.
 func stopAbove(most uint32) func(isa, reg.GPVirtual) {
 	return func(v isa, src reg.GPVirtual) {
-		a, b := v.reg(), v.reg()
-		VMOVUPS(bits(magBits), a)
-		VPAND(Mem{Base: src, Disp: 32}, a, b)
-		VPAND(Mem{Base: src}, a, a)
-		VPMAXUD(b, a, a)
-		VPCMPGTD(bits(most), a, a)
-		stopIfAny(a)
+		largest, mag := v.load(bits(magBits)), v.load(bits(magBits))
+		VANDPS(Mem{Base: src}, largest, largest)
+		for p := 1; p < v.parts(); p++ {
+			VANDPS(Mem{Base: src, Disp: p * v.bytes()}, mag, mag)
+			VPMAXUD(mag, largest, largest)
+		}
+		v.jumpIfAny(v.greaterInt(largest, bits(most)), "end")
 	}
 }
 
-func stopIfAny(mask reg.VecVirtual) {
-	VPTEST(mask, mask)
-	JNZ(LabelRef("end"))
-}
-
-func stopAtNaN(v isa, src reg.GPVirtual) {
-	a := v.load(Mem{Base: src})
-	VPAND(bits(0x7fff7fff), a, a)
-	VPCMPGTW(bits(0x7c007c00), a, a)
-	stopIfAny(a)
+// stopAtNaN needs no more than 256 bits.
+func stopAtNaN(_ isa, src reg.GPVirtual) {
+	a := avx2.load(Mem{Base: src})
+	avx2.and(bits(0x7fff7fff), a, a)
+	VPCMPGTW(avx2.vector(0x7c007c00), a, a)
+	avx2.jumpIfAny(a, "end")
 }
 
 func toF16(v isa, dst, src reg.GPVirtual) {
-	for i := range 2 {
-		a := v.load(Mem{Base: src, Disp: 32 * i})
-		VCVTPS2PH(Imm(0), a, Mem{Base: dst, Disp: 16 * i})
+	for p := range v.parts() {
+		VCVTPS2PH(Imm(0), v.load(Mem{Base: src, Disp: p * v.bytes()}), Mem{Base: dst, Disp: p * v.bytes() / 2})
 	}
 }
 
 func fromF16(v isa, dst, src reg.GPVirtual) {
-	for i := range 2 {
+	for p := range v.parts() {
 		a := v.reg()
-		VCVTPH2PS(Mem{Base: src, Disp: 16 * i}, a)
-		VMOVUPS(a, Mem{Base: dst, Disp: 32 * i})
+		VCVTPH2PS(Mem{Base: src, Disp: p * v.bytes() / 2}, a)
+		VMOVUPS(a, Mem{Base: dst, Disp: p * v.bytes()})
 	}
 }
 
 func fromBF16(v isa, dst, src reg.GPVirtual) {
-	for i := range 2 {
+	for p := range v.parts() {
 		a := v.reg()
-		VPMOVZXWD(Mem{Base: src, Disp: 16 * i}, a)
+		VPMOVZXWD(Mem{Base: src, Disp: p * v.bytes() / 2}, a)
 		VPSLLD(Imm(16), a, a)
-		VMOVUPS(a, Mem{Base: dst, Disp: 32 * i})
+		VMOVUPS(a, Mem{Base: dst, Disp: p * v.bytes()})
 	}
 }
 
 func toBF16(v isa, dst, src reg.GPVirtual) {
-	var part [2]reg.VecVirtual
-	for i := range part {
-		a := v.load(Mem{Base: src, Disp: 32 * i})
-		odd := v.reg()
+	var parts []reg.VecVirtual
+	for p := range v.parts() {
+		a, odd := v.load(Mem{Base: src, Disp: p * v.bytes()}), v.reg()
 		VPSRLD(Imm(16), a, odd)
-		VPAND(bits(1), odd, odd)
-		VPADDD(bits(0x7fff), a, a)
+		v.and(bits(1), odd, odd)
+		v.addInt(bits(0x7fff), a, a)
 		VPADDD(odd, a, a)
 		VPSRLD(Imm(16), a, a)
-		part[i] = a
+		parts = append(parts, a)
 	}
-	VPACKUSDW(part[1], part[0], part[0])
-	VPERMQ(Imm(0b11_01_10_00), part[0], part[0])
-	VMOVDQU(part[0], Mem{Base: dst})
+	v.storeWords(parts, Mem{Base: dst})
 }

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"math"
-
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -14,14 +11,17 @@ import (
 const batch = 16
 
 // An isa is an instruction set with vectors of that many float32. Kernels say
-// what lanes do in its terms; only what moves elements between lanes, and what
-// compare and choose do with masks, is AVX2's own.
+// what lanes do in its terms: what differs between the sets is in this file, in
+// instructions.go and in masks.go.
 type isa struct {
 	name  string
 	width int
 }
 
-var avx2 = isa{name: "AVX2", width: 8}
+var (
+	avx2   = isa{name: "AVX2", width: 8}
+	avx512 = isa{name: "AVX512", width: 16}
+)
 
 // parts is the number of vectors that hold one float32 of each group of a batch.
 func (v isa) parts() int { return batch / v.width }
@@ -33,26 +33,42 @@ func (v isa) text(name, signature, doc string) {
 	TEXT(name+v.name, attr.NOSPLIT, "func"+signature)
 	Doc(name + v.name + " " + doc)
 	Pragma("noescape")
+	written(name, signature, v)
 }
 
-func (v isa) reg() reg.VecVirtual { return YMM() }
+func (v isa) reg() reg.VecVirtual {
+	if v == avx512 {
+		return ZMM()
+	}
+	return YMM()
+}
 
-func (v isa) load(m Mem) reg.VecVirtual {
+// load returns a register with what is in memory, in a register or a constant.
+func (v isa) load(m Op) reg.VecVirtual {
 	r := v.reg()
+	if c, ok := m.(constant); ok && v == avx512 {
+		VBROADCASTSS(c.scalar(), r)
+		return r
+	} else if ok {
+		m = v.vector(uint32(c))
+	}
 	VMOVUPS(m, r)
 	return r
 }
 
-func (v isa) copy(r Op) reg.VecVirtual {
-	c := v.reg()
-	VMOVAPS(r, c)
-	return c
-}
-
 func (v isa) zero() reg.VecVirtual {
 	r := v.reg()
-	VXORPS(r, r, r)
+	v.clear(r)
 	return r
+}
+
+// local returns a place for a vector on the stack, or a register where there
+// are 32 of them.
+func (v isa) local() Op {
+	if v == avx512 {
+		return v.reg()
+	}
+	return AllocLocal(v.bytes())
 }
 
 // broadcast fills a vector with a parameter of 32 bits.
@@ -65,83 +81,114 @@ func (v isa) broadcast(param string) reg.VecVirtual {
 	return r
 }
 
-// The predicates of comparisons: false for NaNs, but for notEqual.
-const (
-	equal    = 0x00
-	less     = 0x11
-	greater  = 0x1e
-	notEqual = 0x04
-)
-
-// compare returns a mask of the lanes with a pred b.
-func (v isa) compare(pred uint64, a, b Op) reg.VecVirtual {
-	m := v.reg()
-	VCMPPS(Imm(pred), b, a, m)
-	return m
+// spreadFrom fills a vector with a float32.
+func (v isa) spreadFrom(m Mem) reg.VecVirtual {
+	r := v.reg()
+	VBROADCASTSS(m, r)
+	return r
 }
 
-// choose sets to to with in the lanes of mask.
-func (v isa) choose(mask, with, to reg.VecVirtual) { VBLENDVPS(mask, with, to, to) }
-
-var constants = map[[8]uint32]Mem{}
-
-// vector is a constant of 32 bytes.
-func vector(u [8]uint32) Mem {
-	if m, ok := constants[u]; ok {
-		return m
+// scalar fills a vector with a parameter.
+func (v isa) scalar(param string) reg.VecVirtual {
+	p, err := Param(param).Resolve()
+	if err != nil {
+		panic(err)
 	}
-	m := GLOBL(fmt.Sprintf("vector%d", len(constants)), attr.RODATA|attr.NOPTR)
-	for i, u := range u {
-		DATA(4*i, U32(u))
+	return v.spreadFrom(p.Addr)
+}
+
+// quads returns a vector of fours of float32.
+func (v isa) quads(at func(i int) Mem) reg.VecVirtual {
+	r := v.reg()
+	VMOVUPS(at(0), r.AsX())
+	if v == avx512 {
+		for i := 1; i < 4; i++ {
+			VINSERTF32X4(Imm(uint64(i)), at(i), r, r)
+		}
+	} else {
+		VINSERTF128(Imm(1), at(1), r, r)
 	}
-	constants[u] = m
-	return m
+	return r
 }
 
-// bits is a vector of equal numbers.
-func bits(u uint32) Mem { return vector([8]uint32{u, u, u, u, u, u, u, u}) }
-
-func float(f float32) Mem { return bits(math.Float32bits(f)) }
-
-func floats(f [8]float32) Mem {
-	var u [8]uint32
-	for i := range f {
-		u[i] = math.Float32bits(f[i])
+// turn makes four columns of four vectors of quads, of which vector i has those
+// of row i, row i+4 and so on.
+func (v isa) turn(a [4]reg.VecVirtual) [4]reg.VecVirtual {
+	var t [4]reg.VecVirtual
+	for i := range t {
+		t[i] = v.reg()
 	}
-	return vector(u)
+	VUNPCKLPS(a[1], a[0], t[0])
+	VUNPCKHPS(a[1], a[0], t[1])
+	VUNPCKLPS(a[3], a[2], t[2])
+	VUNPCKHPS(a[3], a[2], t[3])
+	VUNPCKLPD(t[2], t[0], a[0])
+	VUNPCKHPD(t[2], t[0], a[1])
+	VUNPCKLPD(t[3], t[1], a[2])
+	VUNPCKHPD(t[3], t[1], a[3])
+	return a
 }
 
-const (
-	signBit = 1 << 31
-	magBits = signBit - 1
-	// magic is 1.5·2²³: what is added to it is rounded to an integer, which is
-	// then the lower 22 bits of the sum's.
-	magic     = 12582912
-	magicBits = 0x4b400000
-)
-
-// A rounder turns f into the bits of magic + nearest(f) clamped to [low, high],
-// bounds that carry magicBits themselves.
-type rounder func(f reg.VecVirtual, low, high Op)
-
-// round like the package's nearest keeps only what is in the mantissa if f is
-// too large.
-func round(f reg.VecVirtual, low, high Op) {
-	VADDPS(float(magic), f, f)
-	VPAND(bits(0x7fffff), f, f)
-	VPOR(bits(magicBits&^0x7fffff), f, f)
-	VPMAXSD(low, f, f)
-	VPMINSD(high, f, f)
+// fold leaves op over all elements of a in each of them.
+func (v isa) fold(a reg.VecVirtual, op func(a, b, to Op)) {
+	b := v.reg()
+	if v == avx512 {
+		VSHUFF64X2(Imm(0b01_00_11_10), a, a, b)
+		op(a, b, a)
+	}
+	VPERMQ(Imm(0b01_00_11_10), a, b)
+	op(a, b, a)
+	VPSHUFD(Imm(0b01_00_11_10), a, b)
+	op(a, b, a)
+	VPSHUFD(Imm(0b10_11_00_01), a, b)
+	op(a, b, a)
 }
 
-// roundSmall is round for magnitudes below small.
-func roundSmall(f reg.VecVirtual, low, high Op) {
-	VADDPS(float(magic), f, f)
-	VPMAXSD(low, f, f)
-	VPMINSD(high, f, f)
+// reduce returns a vector with op over all elements of the vectors in each.
+func (v isa) reduce(x []reg.VecVirtual, op func(a, b, to Op)) reg.VecVirtual {
+	for len(x) > 1 {
+		var halves []reg.VecVirtual
+		for i := 0; i < len(x); i += 2 {
+			r := v.reg()
+			op(x[i], x[i+1], r)
+			halves = append(halves, r)
+		}
+		x = halves
+	}
+	v.fold(x[0], op)
+	return x[0]
 }
 
-const small = 1 << 22
+// packBytes returns the lowest bytes of the 32 elements of l in their order.
+func (v isa) packBytes(l []reg.VecVirtual) reg.VecVirtual {
+	if v == avx512 {
+		lower, upper := YMM(), XMM()
+		VPMOVDB(l[0], lower.AsX())
+		VPMOVDB(l[1], upper)
+		VINSERTI128(Imm(1), upper, lower, lower)
+		return lower
+	}
+	for i := range l {
+		v.and(bits(255), l[i], l[i])
+	}
+	VPACKUSDW(l[1], l[0], l[0])
+	VPACKUSDW(l[3], l[2], l[2])
+	VPACKUSWB(l[2], l[0], l[0])
+	// The packing instructions leave groups of four bytes in another order.
+	VPERMD(l[0], v.load(v.vector(0, 4, 1, 5, 2, 6, 3, 7)), l[0])
+	return l[0]
+}
+
+// storeWords stores the lower halves of 16 elements.
+func (v isa) storeWords(l []reg.VecVirtual, to Mem) {
+	if v == avx512 {
+		VPMOVDW(l[0], to)
+		return
+	}
+	VPACKUSDW(l[1], l[0], l[0])
+	VPERMQ(Imm(0b11_01_10_00), l[0], l[0])
+	VMOVDQU(l[0], to)
+}
 
 // loop repeats body until counter, which it decrements, is 0.
 func loop(label string, counter reg.GPVirtual, body func()) {

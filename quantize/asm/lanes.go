@@ -112,7 +112,7 @@ func (k *laneKernel) vectors() (r []reg.VecVirtual) {
 func (k *laneKernel) zeros() []reg.VecVirtual {
 	r := k.vectors()
 	for _, r := range r {
-		VXORPS(r, r, r)
+		k.v.clear(r)
 	}
 	return r
 }
@@ -153,38 +153,39 @@ func (v isa) transpose() {
 	SHRQ(Imm(2), n)
 	most := v.zero()
 	loop("columns", n, func() {
-		row, upper := GP64(), GP64()
-		MOVQ(src, row)
+		row := src
 		for p := range v.parts() {
-			if p > 0 {
-				LEAQ(Mem{Base: row, Index: stride4, Scale: 2}, row)
-			}
-			LEAQ(Mem{Base: row, Index: stride4, Scale: 1}, upper)
-			at := func(base reg.GPVirtual, i int) Mem {
-				return []Mem{
-					{Base: base},
-					{Base: base, Index: stride, Scale: 1},
-					{Base: base, Index: stride, Scale: 2},
-					{Base: base, Index: stride3, Scale: 1},
-				}[i]
+			var four []reg.GPVirtual // where each four of the groups of the part begins
+			for q := range v.width / 4 {
+				if p > 0 || q > 0 {
+					next := GP64()
+					LEAQ(Mem{Base: row, Index: stride4, Scale: 1}, next)
+					row = next
+				}
+				four = append(four, row)
 			}
 			var a [4]reg.VecVirtual
 			for i := range a {
-				a[i] = v.reg()
-				VMOVUPS(at(row, i), a[i].AsX())
-				VINSERTF128(Imm(1), at(upper, i), a[i], a[i])
+				a[i] = v.quads(func(q int) Mem {
+					return []Mem{
+						{Base: four[q]},
+						{Base: four[q], Index: stride, Scale: 1},
+						{Base: four[q], Index: stride, Scale: 2},
+						{Base: four[q], Index: stride3, Scale: 1},
+					}[i]
+				})
 				mag := v.reg()
-				VPAND(bits(magBits), a[i], mag)
+				v.abs(a[i], mag)
 				VPMAXUD(mag, most, most)
 			}
-			for i, column := range turn(v, a) {
+			for i, column := range v.turn(a) {
 				VMOVUPS(column, Mem{Base: dst, Disp: i*rowBytes + p*v.bytes()})
 			}
 		}
 		ADDQ(Imm(16), src)
 		ADDQ(U32(4*rowBytes), dst)
 	})
-	fold(most, func(a, b, to reg.VecVirtual) { VPMAXUD(a, b, to) })
+	v.fold(most, maxBits)
 	largest := GP32()
 	VMOVD(most.AsX(), largest)
 	Store(largest, ReturnIndex(0))
@@ -201,12 +202,12 @@ func (v isa) weights() {
 		VADDPS(x, sum[p], sum[p])
 	})
 	k.each(func(p int) {
-		VMULPS(float(1./32), sum[p], sum[p])
+		v.mul(float(1./32), sum[p], sum[p])
 		VSQRTPS(sum[p], sum[p])
 	})
 	k.rows("weights", 0, func(p int) {
 		x := v.load(k.row(rowsX, p))
-		VANDPS(bits(magBits), x, x)
+		v.abs(x, x)
 		VADDPS(x, sum[p], x)
 		VMOVUPS(x, k.row(rowsW, p))
 	})
@@ -215,7 +216,7 @@ func (v isa) weights() {
 	k = v.kernel("weightsMagnitude", "(l *float32, n int)", "sets w to |x|.")
 	k.rows("weights", 0, func(p int) {
 		x := v.load(k.row(rowsX, p))
-		VANDPS(bits(magBits), x, x)
+		v.abs(x, x)
 		VMOVUPS(x, k.row(rowsW, p))
 	})
 	k.ret()
@@ -242,27 +243,20 @@ func (v isa) weights() {
 	k.ret()
 }
 
-// level returns the level that x·inv rounds to, as a float32.
-func level(by rounder, x, inv reg.VecVirtual, low, high Op) reg.VecVirtual {
-	l := YMM()
-	VMULPS(x, inv, l)
-	by(l, low, high)
-	VSUBPS(float(magic), l, l)
-	return l
-}
-
 // roundedRows is rows with roundSmall if all lanes of ends, what the ends of the
 // groups are before rounding, are small, and with round otherwise.
 func (k *laneKernel) roundedRows(label string, ends []reg.VecVirtual, body func(by rounder, p int)) {
-	all := k.v.load(bits(^uint32(0)))
-	for _, end := range ends {
-		VANDPS(bits(magBits), end, end)
-		VANDPS(k.v.compare(less, end, float(small)), all, all)
+	var all mask
+	for i, end := range ends {
+		k.v.abs(end, end)
+		m := k.v.compare(less, end, float(small))
+		if i == 0 {
+			all = m
+		} else {
+			k.v.intersect(all, m)
+		}
 	}
-	mask := GP32()
-	VMOVMSKPS(all, mask)
-	CMPL(mask, U32(1<<k.v.width-1))
-	JNE(LabelRef(label + "Large"))
+	k.v.jumpUnlessAll(all, label+"Large")
 	k.rows(label+"Small", 0, func(p int) { body(roundSmall, p) })
 	JMP(LabelRef(label + "End"))
 	Label(label + "Large")

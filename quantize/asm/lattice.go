@@ -18,12 +18,12 @@ func (v isa) lattices() {
 // shifted writes the search of lattice.point for points of eight dimensions.
 func (v isa) shifted() {
 	v.text("latticeNear8", "(code int, x, w []float32, d, shift float32, start []uint32, near []uint16, values []float32) (number int)",
-		"returns the near point of code with the least loss; near has room for seven more after the last list.")
+		"returns the near point of code with the least loss; near has room for 15 more after the last list.")
 	code := Load(Param("code"), GP64()).(reg.GPVirtual)
 	x := Load(Param("x").Base(), GP64()).(reg.GPVirtual)
 	w := Load(Param("w").Base(), GP64()).(reg.GPVirtual)
 	values := Load(Param("values").Base(), GP64()).(reg.GPVirtual)
-	shift := AllocLocal(v.bytes())
+	shift := v.local()
 	VMOVUPS(v.scalar("shift"), shift)
 	n := GP64()
 	v.nearest(8, code, x, w, values, n, func(p reg.VecVirtual) { VADDPS(shift, p, p) })
@@ -32,21 +32,12 @@ func (v isa) shifted() {
 	RET()
 }
 
-// scalar fills a vector with a parameter.
-func (v isa) scalar(param string) reg.VecVirtual {
-	p, err := Param(param).Resolve()
-	if err != nil {
-		panic(err)
-	}
-	return v.spreadFrom(p.Addr)
-}
-
-// lattice writes lattice.round of the package. The losses of eight near points
-// are computed at once, each from the first dimension to the last.
+// lattice writes lattice.round of the package. The losses of a vector of near
+// points are computed at once, each from the first dimension to the last.
 func (v isa) lattice(dims, base int) {
 	v.text(fmt.Sprintf("latticeRound%d", dims),
 		"(points []uint16, which uint8, x, w []float32, inv, d float32, number []int32, start []uint32, near []uint16, values []float32) (off uint8)",
-		"is lattice.round; near has room for seven more after the last list.")
+		"is lattice.round; near has room for 15 more after the last list.")
 	points := Load(Param("points").Base(), GP64()).(reg.GPVirtual)
 	count := Load(Param("points").Len(), GP64()).(reg.GPVirtual)
 	x := Load(Param("x").Base(), GP64()).(reg.GPVirtual)
@@ -62,7 +53,7 @@ func (v isa) lattice(dims, base int) {
 		TESTL(bit, which)
 		JZ(LabelRef("next"))
 
-		code := v.code(dims, base, v.elements(dims, x))
+		code := code(dims, base, x)
 		table, n := GP64(), GP64()
 		Load(Param("number").Base(), table)
 		MOVLQSX(Mem{Base: table, Index: code, Scale: 4}, n)
@@ -84,30 +75,26 @@ func (v isa) lattice(dims, base int) {
 	RET()
 }
 
-// elements returns those of a group, twice if there are four.
-func (v isa) elements(dims int, at reg.GPVirtual) reg.VecVirtual {
+// code is lattice.code of the package, of which 256 bits are enough.
+func code(dims, base int, x reg.GPVirtual) reg.GPVirtual {
+	v := avx2
+	l := v.reg()
 	if dims == 8 {
-		return v.load(Mem{Base: at})
+		VMOVUPS(Mem{Base: x}, l)
+	} else {
+		VBROADCASTF128(Mem{Base: x}, l)
 	}
-	r := v.reg()
-	VBROADCASTF128(Mem{Base: at}, r)
-	return r
-}
-
-// code is lattice.code of the package.
-func (v isa) code(dims, base int, x reg.VecVirtual) reg.GPVirtual {
-	by, l := v.scalar("inv"), v.reg()
-	VMULPS(x, by, l)
-	VSUBPS(float(1), l, l)
-	VMULPS(float(0.5), l, l)
-	round(l, bits(magicBits), bits(uint32(magicBits+base-1)))
-	VPSUBD(bits(magicBits), l, l)
+	VMULPS(v.scalar("inv"), l, l)
+	v.sub(float(1), l, l)
+	v.mul(float(0.5), l, l)
+	round(v, l, bits(magicBits), bits(uint32(magicBits+base-1)))
+	v.subInt(bits(magicBits), l, l)
 	var powers [8]uint32
 	for i, p := 0, 1; i < dims; i, p = i+1, p*base {
 		powers[i] = uint32(p)
 	}
-	VPMULLD(vector(powers), l, l)
-	fold(l, func(a, b, to reg.VecVirtual) { VPADDD(a, b, to) })
+	VPMULLD(inMemory(powers[:]...), l, l)
+	v.fold(l, func(a, b, to Op) { VPADDD(a, b, to) })
 	code := GP64()
 	VMOVD(l.AsX(), code.As32())
 	return code
@@ -123,18 +110,16 @@ func (v isa) nearest(dims int, code, x, w, values, n reg.GPVirtual, move func(va
 	Load(Param("near").Base(), list)
 	LEAQ(Mem{Base: list, Index: begin, Scale: 2}, list)
 	SUBQ(begin, end)
-	var xs, ws Op = Mem{Base: x}, Mem{Base: w}
-	if dims == 4 {
-		xs, ws = v.elements(dims, x), v.elements(dims, w)
-	}
 	d := v.scalar("d")
-	// The registers are for the losses.
-	kept := AllocLocal(4 * v.bytes())
-	least, at, place := kept, kept.Offset(v.bytes()), kept.Offset(2*v.bytes())
-	many := kept.Offset(3 * v.bytes())
-	VMOVUPS(v.load(bits(math.Float32bits(math.MaxFloat32))), least)
+	// The 16 registers of AVX2 are for the losses.
+	least, at, place, many := v.local(), v.local(), v.local(), v.local()
+	VMOVUPS(v.load(float(math.MaxFloat32)), least)
 	VMOVUPS(v.zero(), at)
-	VMOVUPS(v.load(vector([8]uint32{0, 1, 2, 3, 4, 5, 6, 7})), place)
+	var lanes []uint32
+	for i := range v.width {
+		lanes = append(lanes, uint32(i))
+	}
+	VMOVUPS(v.load(inMemory(lanes...)), place)
 	count := v.reg()
 	VMOVD(end.As32(), count.AsX())
 	VPBROADCASTD(count.AsX(), count)
@@ -142,77 +127,64 @@ func (v isa) nearest(dims int, code, x, w, values, n reg.GPVirtual, move func(va
 	walk := GP64()
 	MOVQ(list, walk)
 	Label("near")
-	loss := v.losses(dims, walk, values, xs, ws, d, move)
-	best, better, inside := v.load(least), v.reg(), v.load(many)
-	VCMPPS(Imm(less), best, loss, better)
-	VPCMPGTD(place, inside, inside)
-	VPAND(inside, better, better)
+	loss := v.losses(dims, walk, values, x, w, d, move)
+	best, here := v.load(least), v.load(place)
+	better := v.compare(less, loss, best)
+	v.intersect(better, v.greaterInt(v.load(many), here))
 	v.choose(better, loss, best)
 	VMOVUPS(best, least)
-	bestAt, here := v.load(at), v.load(place)
+	bestAt := v.load(at)
 	v.choose(better, here, bestAt)
 	VMOVUPS(bestAt, at)
-	VPADDD(bits(8), here, here)
+	v.addInt(bits(uint32(v.width)), here, here)
 	VMOVUPS(here, place)
-	ADDQ(Imm(16), walk)
-	SUBQ(Imm(8), end)
+	ADDQ(Imm(uint64(2*v.width)), walk)
+	SUBQ(Imm(uint64(v.width)), end)
 	JG(LabelRef("near"))
 
-	all := v.copy(best)
-	fold(all, func(a, b, to reg.VecVirtual) { VMINPS(a, b, to) })
-	other := v.compare(notEqual, best, all)
-	VPOR(other, bestAt, bestAt) // the largest number where it is not the least
-	fold(bestAt, func(a, b, to reg.VecVirtual) { VPMINUD(a, b, to) })
+	all := v.load(best)
+	v.fold(all, func(a, b, to Op) { VMINPS(a, b, to) })
+	v.fill(v.compare(notEqual, best, all), bestAt) // the largest number where it is not the least
+	v.fold(bestAt, func(a, b, to Op) { VPMINUD(a, b, to) })
 	first := GP64()
 	VMOVD(bestAt.AsX(), first.As32())
 	MOVWLZX(Mem{Base: list, Index: first, Scale: 2}, n.As32())
 }
 
-// losses returns Σ w·(d·v−x)² of the eight points whose numbers are at walk.
-func (v isa) losses(dims int, walk, values reg.GPVirtual, x, w Op, d reg.VecVirtual, move func(values reg.VecVirtual)) reg.VecVirtual {
-	point := func(i int) Mem {
-		n := GP64()
-		MOVWLZX(Mem{Base: walk, Disp: 2 * i}, n.As32())
-		SHLQ(Imm(uint64(dims/4+3)), n)
-		return Mem{Base: values, Index: n, Scale: 1}
-	}
-	parts := func(p reg.VecVirtual) {
-		move(p)
-		VMULPS(p, d, p)
-		VSUBPS(x, p, p)
-		t := v.reg()
-		VMULPS(w, p, t)
-		VMULPS(t, p, p)
-	}
+// losses returns Σ w·(d·v−x)² of a vector of points whose numbers are at walk.
+func (v isa) losses(dims int, walk, values, x, w reg.GPVirtual, d reg.VecVirtual, move func(values reg.VecVirtual)) reg.VecVirtual {
 	sum := v.zero()
-	add := func(a [4]reg.VecVirtual) {
-		for _, column := range turn(v, a) {
+	for half := 0; half < dims; half += 4 {
+		xs, ws := v.four(Mem{Base: x, Disp: 4 * half}), v.four(Mem{Base: w, Disp: 4 * half})
+		var a [4]reg.VecVirtual
+		for i := range a {
+			a[i] = v.quads(func(q int) Mem {
+				n := GP64()
+				MOVWLZX(Mem{Base: walk, Disp: 2 * (i + 4*q)}, n.As32())
+				SHLQ(Imm(uint64(dims/4+3)), n)
+				return Mem{Base: values, Index: n, Scale: 1, Disp: 4 * half}
+			})
+			move(a[i])
+			VMULPS(a[i], d, a[i])
+			VSUBPS(xs, a[i], a[i])
+			t := v.reg()
+			VMULPS(ws, a[i], t)
+			VMULPS(t, a[i], a[i])
+		}
+		for _, column := range v.turn(a) {
 			VADDPS(column, sum, sum)
 		}
 	}
-	if dims == 4 {
-		var a [4]reg.VecVirtual
-		for i := range a {
-			a[i] = v.reg()
-			VMOVUPS(point(i), a[i].AsX())
-			VINSERTF128(Imm(1), point(i+4), a[i], a[i])
-			parts(a[i])
-		}
-		add(a)
-		return sum
-	}
-	var p [8]reg.VecVirtual
-	var lower [4]reg.VecVirtual
-	for i := range lower {
-		for _, i := range []int{i, i + 4} {
-			p[i] = v.load(point(i))
-			parts(p[i])
-		}
-		lower[i] = v.reg()
-		VPERM2F128(Imm(0x20), p[i+4], p[i], lower[i])
-		VPERM2F128(Imm(0x31), p[i+4], p[i], p[i])
-	}
-	add(lower)
-	add([4]reg.VecVirtual(p[:4]))
 	return sum
+}
+
+// four repeats four float32.
+func (v isa) four(m Mem) reg.VecVirtual {
+	r := v.reg()
+	if v == avx512 {
+		VBROADCASTF32X4(m, r)
+	} else {
+		VBROADCASTF128(m, r)
+	}
+	return r
 }

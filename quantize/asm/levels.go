@@ -28,7 +28,7 @@ func (v isa) levels() {
 				bottom, limit := v.broadcast("bottom"), v.broadcast("limit")
 				return func(x reg.VecVirtual, per []reg.VecVirtual) {
 					c.of(x, per[0], per[1])
-					round(x, bottom, limit)
+					round(v, x, bottom, limit)
 					VPSUBD(bottom, x, x)
 				}
 			})
@@ -52,20 +52,19 @@ func (v isa) groups(name, signature, doc string, per []string, begin func() roun
 	count := GP64()
 	MOVQ(U32(8), count)
 	loop("next", count, func() {
-		var x [4]reg.VecVirtual
+		var x []reg.VecVirtual
 		for g := range 2 {
 			var numbers []reg.VecVirtual
 			for _, a := range arrays {
-				r := v.reg()
-				VBROADCASTSS(Mem{Base: a, Disp: 4 * g}, r)
-				numbers = append(numbers, r)
+				numbers = append(numbers, v.spreadFrom(Mem{Base: a, Disp: 4 * g}))
 			}
-			for i := 2 * g; i < 2*g+2; i++ {
-				x[i] = v.load(Mem{Base: src, Disp: 32 * i})
-				of(x[i], numbers)
+			for range 16 / v.width {
+				part := v.load(Mem{Base: src, Disp: len(x) * v.bytes()})
+				of(part, numbers)
+				x = append(x, part)
 			}
 		}
-		VMOVDQU(packBytes(v, x), Mem{Base: dst})
+		VMOVDQU(v.packBytes(x), Mem{Base: dst})
 		ADDQ(U32(128), src)
 		ADDQ(Imm(32), dst)
 		for _, a := range arrays {

@@ -12,24 +12,21 @@ var nonlinear = [16]float32{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25,
 // middle is where the level turns from q to q+1.
 func middle(q int) float32 { return (nonlinear[q] + nonlinear[q+1]) / 2 }
 
-// notLess is the predicate that is true for NaNs: they have the last level.
-const notLess = 0x05
-
 // nonlinearSearch looks for the level of f: in three steps for its upper bits, upper,
 // and then its last one, which is set where the mask last is.
-func (v isa) nonlinearSearch(f reg.VecVirtual) (upper, last reg.VecVirtual) {
+func (v isa) nonlinearSearch(f reg.VecVirtual) (upper reg.VecVirtual, last mask) {
 	upper = v.zero()
 	for bit := 3; bit >= 0; bit-- {
 		var at Op
 		if bit == 3 {
 			at = float(middle(7))
 		} else {
-			var middles [8]float32
-			for i := range middles {
-				middles[i] = middle(i%(8>>bit)<<(bit+1) + 1<<bit - 1)
+			var middles []float32
+			for i := range 8 {
+				middles = append(middles, middle(i%(8>>bit)<<(bit+1)+1<<bit-1))
 			}
 			t := v.reg()
-			VPERMPS(floats(middles), upper, t)
+			VPERMPS(v.table(middles...), upper, t)
 			at = t
 		}
 		last = v.compare(notLess, f, at)
@@ -37,19 +34,10 @@ func (v isa) nonlinearSearch(f reg.VecVirtual) (upper, last reg.VecVirtual) {
 			if bit < 3 {
 				VPADDD(upper, upper, upper)
 			}
-			VPSUBD(last, upper, upper)
+			v.increment(last, upper)
 		}
 	}
 	return upper, last
-}
-
-// everyOther are the values of the even or the odd levels.
-func everyOther(of [16]float32, odd int) Mem {
-	var values [8]float32
-	for i := range values {
-		values[i] = of[2*i+odd]
-	}
-	return floats(values)
 }
 
 // nonlinear writes nonlinearScale and nonlinearLevels of the package.
@@ -61,7 +49,7 @@ func (v isa) nonlinear() {
 	k.peaks()
 	k.each(func(p int) {
 		by, one := v.load(k.field(peak, p)), v.load(float(1))
-		VDIVPS(float(-nonlinear[0]), by, by)
+		v.div(float(-nonlinear[0]), by, by)
 		VDIVPS(by, one, one)
 		k.store(one, inv, p)
 	})
@@ -69,15 +57,14 @@ func (v isa) nonlinear() {
 	k.each(func(p int) {
 		some := v.compare(greater, sumV2[p], v.zero())
 		VDIVPS(sumV2[p], sumXV[p], sumV2[p])
-		VANDPS(some, sumV2[p], sumV2[p])
+		v.keep(some, sumV2[p])
 		k.store(sumV2[p], scale, p)
 		VMULPS(sumXV[p], sumV2[p], sumV2[p])
 		k.store(sumV2[p], least, p)
 	})
 	loop("way", ways, func() {
 		k.each(func(p int) {
-			by := v.reg()
-			VBROADCASTSS(Mem{Base: factors}, by)
+			by := v.spreadFrom(Mem{Base: factors})
 			VDIVPS(k.field(peak, p), by, by)
 			k.store(by, inv, p)
 		})
@@ -89,7 +76,7 @@ func (v isa) nonlinear() {
 			VMULPS(sumXV[p], sumXV[p], a)
 			VMULPS(sumV2[p], best, b)
 			better := v.compare(greater, a, b)
-			VANDPS(some, better, better)
+			v.intersect(better, some)
 			VDIVPS(sumV2[p], sumXV[p], a)
 			VMULPS(sumXV[p], a, b)
 			v.choose(better, a, d)
@@ -108,8 +95,8 @@ func (v isa) nonlinear() {
 			return func(x reg.VecVirtual, per []reg.VecVirtual) {
 				VMULPS(per[0], x, x)
 				upper, last := v.nonlinearSearch(x)
-				VPADDD(upper, upper, upper)
-				VPSUBD(last, upper, x)
+				VPADDD(upper, upper, x)
+				v.increment(last, x)
 			}
 		})
 }
@@ -123,8 +110,8 @@ func (k *laneKernel) nonlinearSums(label string) (sumXV, sumV2 []reg.VecVirtual)
 		VMULPS(k.field(inv, p), x, f)
 		upper, last := v.nonlinearSearch(f)
 		value, odd := v.reg(), v.reg()
-		VPERMPS(everyOther(nonlinear, 0), upper, value)
-		VPERMPS(everyOther(nonlinear, 1), upper, odd)
+		VPERMPS(v.everyOther(nonlinear, 0), upper, value)
+		VPERMPS(v.everyOther(nonlinear, 1), upper, odd)
 		v.choose(last, odd, value)
 		w := v.load(k.row(rowsW, p))
 		VMULPS(value, w, w)

@@ -41,12 +41,8 @@ func (v isa) looked(name string, values [16]float32) {
 		"sets the 256 elements of x to by times the values of levels below 16, by one for each 16 elements.",
 		[]string{"by"}, func() unpacking {
 			return func(q reg.VecVirtual, per []reg.VecVirtual) {
-				value, odd, half := v.reg(), v.reg(), v.reg()
-				VPSRLD(Imm(1), q, half)
-				VPERMPS(everyOther(values, 0), half, value)
-				VPERMPS(everyOther(values, 1), half, odd)
-				VPSLLD(Imm(31), q, q)
-				v.choose(q, odd, value)
+				value := v.reg()
+				v.lookup(values, q, value)
 				VMULPS(per[0], value, q)
 			}
 		})
@@ -69,9 +65,7 @@ func (v isa) spread(name, signature, doc string, per []string, begin func() unpa
 	loop("next", count, func() {
 		var numbers []reg.VecVirtual
 		for _, a := range arrays {
-			r := v.reg()
-			VBROADCASTSS(Mem{Base: a}, r)
-			numbers = append(numbers, r)
+			numbers = append(numbers, v.spreadFrom(Mem{Base: a}))
 			ADDQ(Imm(4), a)
 		}
 		for i := range 16 / v.width {

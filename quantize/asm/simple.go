@@ -9,7 +9,9 @@ import (
 // simple writes the kernels of the formats that round every element once.
 func (v isa) simple() {
 	v.magnitudes()
-	v.sumMagnitudes()
+	if v == avx2 {
+		v.sumMagnitudes()
+	}
 	v.notNegative()
 	v.groups("roundAway", "(q *[256]uint8, x []float32, by *[16]float32, plus uint32)",
 		"sets q to the low bytes of roundAway(x·by) + plus, by one for each 16 of the 256 elements.",
@@ -17,7 +19,7 @@ func (v isa) simple() {
 			plus := v.broadcast("plus")
 			return func(x reg.VecVirtual, per []reg.VecVirtual) {
 				VMULPS(per[0], x, x)
-				truncateAway(v, x)
+				v.truncateAway(x)
 				VPADDD(plus, x, x)
 			}
 		})
@@ -26,28 +28,17 @@ func (v isa) simple() {
 		[]string{"by"}, func() rounding {
 			return func(x reg.VecVirtual, per []reg.VecVirtual) {
 				mag, code, middle := v.reg(), v.zero(), v.reg()
-				VPAND(bits(magBits), x, mag)
+				v.abs(x, mag)
 				for _, m := range []float32{0.5, 1.5, 2.5, 3.5, 5, 7, 10} {
-					VMULPS(float(m), per[0], middle)
-					VPSUBD(v.compare(greater, mag, middle), code, code)
+					v.mul(float(m), per[0], middle)
+					v.increment(v.compare(greater, mag, middle), code)
 				}
 				negative := v.compare(less, x, v.zero())
-				some := v.reg()
-				VPCMPGTD(v.zero(), code, some)
-				VPAND(some, negative, negative)
-				VPAND(bits(8), negative, negative)
-				VPOR(negative, code, x)
+				v.intersect(negative, v.greaterInt(code, v.zero()))
+				v.set(negative, bits(8), code)
+				VMOVAPS(code, x)
 			}
 		})
-}
-
-// truncateAway is roundAway of the package.
-func truncateAway(v isa, x reg.VecVirtual) {
-	half := v.reg()
-	VPAND(bits(signBit), x, half)
-	VPOR(bits(0x3effffff), half, half)
-	VADDPS(half, x, x)
-	VCVTTPS2DQ(x, x)
 }
 
 func (v isa) magnitudes() {
@@ -58,12 +49,13 @@ func (v isa) magnitudes() {
 	count := GP64()
 	MOVQ(U32(16), count)
 	loop("next", count, func() {
-		a, b := v.load(Mem{Base: src}), v.load(Mem{Base: src, Disp: 32})
-		VPAND(bits(magBits), a, a)
-		VPAND(bits(magBits), b, b)
-		VPMAXUD(b, a, a)
-		fold(a, func(a, b, to reg.VecVirtual) { VPMAXUD(a, b, to) })
-		VMOVD(a.AsX(), Mem{Base: dst})
+		var mag []reg.VecVirtual
+		for i := range 16 / v.width {
+			a := v.load(Mem{Base: src, Disp: i * v.bytes()})
+			v.abs(a, a)
+			mag = append(mag, a)
+		}
+		VMOVD(v.reduce(mag, maxBits).AsX(), Mem{Base: dst})
 		ADDQ(Imm(64), src)
 		ADDQ(Imm(4), dst)
 	})
@@ -71,7 +63,7 @@ func (v isa) magnitudes() {
 	RET()
 }
 
-// sumMagnitudes has a block in every lane.
+// sumMagnitudes has a block in every lane, of which there are eight.
 func (v isa) sumMagnitudes() {
 	v.text("sumMagnitudes", "(sum *[8]float32, x []float32)",
 		"sets sum to the sums of the magnitudes of eight blocks of 128, from their first element to their last.")
@@ -84,12 +76,10 @@ func (v isa) sumMagnitudes() {
 	loop("columns", count, func() {
 		var a [4]reg.VecVirtual
 		for i := range a {
-			a[i] = v.reg()
-			VMOVUPS(Mem{Base: src, Disp: 512 * i}, a[i].AsX())
-			VINSERTF128(Imm(1), Mem{Base: upper, Disp: 512 * i}, a[i], a[i])
-			VPAND(bits(magBits), a[i], a[i])
+			a[i] = v.quads(func(q int) Mem { return Mem{Base: []reg.GPVirtual{src, upper}[q], Disp: 512 * i} })
+			v.abs(a[i], a[i])
 		}
-		for _, column := range turn(v, a) {
+		for _, column := range v.turn(a) {
 			VADDPS(column, sum, sum)
 		}
 		ADDQ(Imm(16), src)
@@ -100,39 +90,18 @@ func (v isa) sumMagnitudes() {
 	RET()
 }
 
-// turn makes four columns of eight of four vectors that have four columns of row
-// i and of row i+4.
-func turn(v isa, a [4]reg.VecVirtual) [4]reg.VecVirtual {
-	var t [4]reg.VecVirtual
-	for i := range t {
-		t[i] = v.reg()
-	}
-	VUNPCKLPS(a[1], a[0], t[0])
-	VUNPCKHPS(a[1], a[0], t[1])
-	VUNPCKLPS(a[3], a[2], t[2])
-	VUNPCKHPS(a[3], a[2], t[3])
-	VUNPCKLPD(t[2], t[0], a[0])
-	VUNPCKHPD(t[2], t[0], a[1])
-	VUNPCKLPD(t[3], t[1], a[2])
-	VUNPCKHPD(t[3], t[1], a[3])
-	return a
-}
-
 func (v isa) notNegative() {
-	const notLessOrdered = 0x1d
 	v.text("notNegative", "(b *[32]byte, x []float32)", "sets bit i of b to whether element i of the 256 of x is at least 0.")
 	dst := Load(Param("b"), GP64()).(reg.GPVirtual)
 	src := Load(Param("x").Base(), GP64()).(reg.GPVirtual)
 	count := GP64()
 	MOVQ(U32(8), count)
 	loop("next", count, func() {
-		var l [4]reg.VecVirtual
-		for i := range l {
-			l[i] = v.compare(notLessOrdered, v.load(Mem{Base: src, Disp: 32 * i}), v.zero())
+		var l []mask
+		for i := range 32 / v.width {
+			l = append(l, v.compare(greaterOrEqual, v.load(Mem{Base: src, Disp: i * v.bytes()}), v.zero()))
 		}
-		mask := GP32()
-		VPMOVMSKB(packBytes(v, l), mask)
-		MOVL(mask, Mem{Base: dst})
+		MOVL(v.bitsOf32(l), Mem{Base: dst})
 		ADDQ(U32(128), src)
 		ADDQ(Imm(4), dst)
 	})

@@ -17,8 +17,8 @@ type splitSearch struct {
 	name, doc string
 	elems     int
 	shifts    int // ways to shift
-	// candidates computes them for the split at row and at each of the eight
-	// places from column, both in bytes, in the order in which ways are compared.
+	// candidates computes them for the split at row and at each of the
+	// places of a vector from column, both in bytes, in the order in which ways are compared.
 	candidates func(v isa, sums, row, column reg.GPVirtual) []candidate
 }
 
@@ -33,11 +33,11 @@ func (v isa) thirds() {
 	}
 }
 
-// splits writes a search: eight splits are tried at once, and those that are
+// splits writes a search: a vector of splits is tried at once, and those that are
 // better are then taken one by one, as each makes it harder for the next.
 func (v isa) splits(s splitSearch) {
 	v.text(s.name, "(sums *float32) (d float32, from, to, way int)",
-		s.doc+"; way counts the ways to shift from 1, and 0 is none; from and to are places times 4. Each of the prefix sums is followed by seven copies of the last.")
+		s.doc+"; way counts the ways to shift from 1, and 0 is none; from and to are places times 4. Each of the prefix sums is followed by 15 copies of the last.")
 	sums := Load(Param("sums"), GP64()).(reg.GPVirtual)
 	zero := GP64()
 	XORQ(zero, zero)
@@ -59,16 +59,15 @@ func (v isa) splits(s splitSearch) {
 	for i, c := range tried {
 		VMOVUPS(c.xv, stored.Offset(2*i*v.bytes()))
 		VMOVUPS(c.v2, stored.Offset((2*i+1)*v.bytes()))
-		none := v.reg()
-		VCMPPS(Imm(notGreater), v.zero(), c.v2, none)
+		none := v.compare(notGreater, c.v2, v.zero())
 		VMULPS(c.xv, c.xv, c.xv)
-		VPOR(none, c.xv, c.xv) // NaN is not greater
+		v.fill(none, c.xv) // NaN is not greater
 		squares = append(squares, c.xv)
 	}
 	var allowed []reg.GPVirtual
 	for range tried {
 		a := GP32()
-		MOVL(U32(255), a)
+		MOVL(U32(1<<v.width-1), a)
 		allowed = append(allowed, a)
 	}
 
@@ -77,10 +76,9 @@ func (v isa) splits(s splitSearch) {
 	XORL(any, any)
 	var masks []reg.GPVirtual
 	for i, c := range tried {
-		t, m := v.reg(), GP32()
+		t := v.reg()
 		VMULPS(c.v2, best, t)
-		VCMPPS(Imm(greater), t, squares[i], t)
-		VMOVMSKPS(t, m)
+		m := v.laneBits(v.compare(greater, squares[i], t))
 		ANDL(allowed[i], m)
 		ORL(m, any)
 		masks = append(masks, m)
@@ -125,7 +123,7 @@ func (v isa) splits(s splitSearch) {
 	JMP(LabelRef("again"))
 
 	Label("none")
-	ADDQ(Imm(32), column)
+	ADDQ(Imm(uint64(v.bytes())), column)
 	CMPQ(column, U32(uint32(4*s.elems)))
 	JLE(LabelRef("column"))
 	ADDQ(Imm(4), row)
@@ -134,9 +132,6 @@ func (v isa) splits(s splitSearch) {
 	VZEROUPPER()
 	RET()
 }
-
-// notGreater is the predicate that is true for NaNs.
-const notGreater = 0x0a
 
 // after sets the bits of the lanes after lane, and with its own if itself.
 func after(lane reg.GPVirtual, itself bool, to reg.GPVirtual) {
@@ -155,40 +150,34 @@ func at(sums, place reg.GPVirtual, base int) Mem {
 	return Mem{Base: sums, Index: place, Scale: 1, Disp: base}
 }
 
-func (v isa) spreadFrom(m Mem) reg.VecVirtual {
-	r := v.reg()
-	VBROADCASTSS(m, r)
-	return r
-}
-
 func candidates32(v isa, sums, row, column reg.GPVirtual) (c []candidate) {
-	const w = 4 * 40
+	const w = 4 * 48
 	last := func(base int) Mem { return Mem{Base: sums, Disp: base + 4*32} }
 	for _, s := range []float32{shift1, -shift1} {
 		low, mid, high := s-1, s, s+1
 		xv, v2, t, u := v.reg(), v.reg(), v.reg(), v.reg()
 		x0, w0 := v.spreadFrom(at(sums, row, 0)), v.spreadFrom(at(sums, row, w))
-		VMULPS(float(low), x0, xv)
+		v.mul(float(low), x0, xv)
 		VMOVUPS(at(sums, column, 0), t)
 		VSUBPS(x0, t, u)
-		VMULPS(float(mid), u, u)
+		v.mul(float(mid), u, u)
 		VADDPS(u, xv, xv)
 		u = v.spreadFrom(last(0))
 		VSUBPS(t, u, u)
-		VMULPS(float(high), u, u)
+		v.mul(float(high), u, u)
 		VADDPS(u, xv, xv)
 
-		VMULPS(float(low), w0, v2)
-		VMULPS(float(low), v2, v2)
+		v.mul(float(low), w0, v2)
+		v.mul(float(low), v2, v2)
 		VMOVUPS(at(sums, column, w), t)
 		VSUBPS(w0, t, u)
-		VMULPS(float(mid), u, u)
-		VMULPS(float(mid), u, u)
+		v.mul(float(mid), u, u)
+		v.mul(float(mid), u, u)
 		VADDPS(u, v2, v2)
 		u = v.spreadFrom(last(w))
 		VSUBPS(t, u, u)
-		VMULPS(float(high), u, u)
-		VMULPS(float(high), u, u)
+		v.mul(float(high), u, u)
+		v.mul(float(high), u, u)
 		VADDPS(u, v2, v2)
 		c = append(c, candidate{xv, v2})
 	}
@@ -196,22 +185,22 @@ func candidates32(v isa, sums, row, column reg.GPVirtual) (c []candidate) {
 }
 
 func candidates16(v isa, sums, row, column reg.GPVirtual) (c []candidate) {
-	const w, next = 4 * 24, 8 * 24
+	const w, next = 4 * 32, 8 * 32
 	var of [2][2]candidate
 	for eight := range of {
 		for k, s := range []float32{shift1, -shift1} {
 			base, high := eight*next, s+1
 			xv, v2, t := v.spreadFrom(Mem{Base: sums, Disp: base + 4*16}), v.spreadFrom(Mem{Base: sums, Disp: base + w + 4*16}), v.spreadFrom(at(sums, row, base))
-			VMULPS(float(high), xv, xv)
+			v.mul(float(high), xv, xv)
 			VADDPS(at(sums, column, base), t, t)
 			VSUBPS(t, xv, xv)
-			VMULPS(float(high), v2, v2)
-			VMULPS(float(high), v2, v2)
+			v.mul(float(high), v2, v2)
+			v.mul(float(high), v2, v2)
 			t = v.spreadFrom(at(sums, row, base+w))
-			VMULPS(float(1-s-s), t, t)
+			v.mul(float(1-s-s), t, t)
 			VADDPS(t, v2, v2)
 			VMOVUPS(at(sums, column, base+w), t)
-			VMULPS(float(-1-s-s), t, t)
+			v.mul(float(-1-s-s), t, t)
 			VADDPS(t, v2, v2)
 			of[eight][k] = candidate{xv, v2}
 		}
