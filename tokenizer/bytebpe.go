@@ -125,7 +125,7 @@ func (e *byteBPE) word(ids []int32, word string, m *merger) []int32 {
 	if id, ok := e.whole[word]; ok {
 		return append(ids, id)
 	}
-	m.reset()
+	m.reset(len(word))
 	var at int32
 	for _, b := range []byte(word) {
 		m.add(at, at+1, int32(b))

@@ -1,5 +1,7 @@
 package tokenizer
 
+import "slices"
+
 // A symbol is a piece of a word while its neighbours are being joined.
 type symbol struct {
 	start, end int32 // in the text; empty when it has become part of another symbol
@@ -29,7 +31,10 @@ type merger struct {
 	queue   []candidate // a binary heap
 }
 
-func (m *merger) reset() { m.symbols, m.queue = m.symbols[:0], m.queue[:0] }
+// reset makes room for n symbols.
+func (m *merger) reset(n int) {
+	m.symbols, m.queue = slices.Grow(m.symbols[:0], n), slices.Grow(m.queue[:0], n)
+}
 
 // add appends a symbol.
 func (m *merger) add(start, end, piece int32) {

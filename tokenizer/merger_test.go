@@ -76,7 +76,7 @@ func TestMergersAreReused(t *testing.T) {
 	r := rankTable{"abab", map[string]uint32{"ab": 0, "abab": 1}}
 	var m merger
 	for range 3 {
-		m.reset()
+		m.reset(len(r.text))
 		for i := range int32(len(r.text)) {
 			m.add(i, i+1, -1)
 		}

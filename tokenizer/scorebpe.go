@@ -65,6 +65,7 @@ func scoreRanks(scores []float32, n int) []uint32 {
 func (e *scoreBPE) encode(ids []int32, text string) []int32 {
 	w := scoreWord{e, strings.ReplaceAll(text, " ", "▁")}
 	var m merger
+	m.reset(utf8.RuneCountInString(w.text))
 	for rest := w.text; rest != ""; {
 		_, n := utf8.DecodeRuneInString(rest)
 		at := int32(len(w.text) - len(rest))      //nolint:gosec // below three times maxRun
