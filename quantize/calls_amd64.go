@@ -287,3 +287,11 @@ func (v isa) splits16(sums *float32) (d float32, from, to, way int) {
 	}
 	return splits16AVX2(sums)
 }
+
+func (v isa) addSquares(x, y []float32, squares, errors *[16]float64) {
+	if v == avx512 {
+		addSquaresAVX512(x, y, squares, errors)
+		return
+	}
+	addSquaresAVX2(x, y, squares, errors)
+}

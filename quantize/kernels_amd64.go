@@ -194,6 +194,11 @@ func splits32AVX2(sums *float32) (d float32, from int, to int, way int)
 //go:noescape
 func splits16AVX2(sums *float32) (d float32, from int, to int, way int)
 
+// addSquaresAVX2 adds x² to squares and (x−y)² to errors, those of element i to number i mod 16; len(x) is a multiple of 16.
+//
+//go:noescape
+func addSquaresAVX2(x []float32, y []float32, squares *[16]float64, errors *[16]float64)
+
 // f16FromF32AVX512 converts elements by 16 and returns how many it has done: it stops before 16 with one whose half is not finite.
 //
 //go:noescape
@@ -378,3 +383,8 @@ func splits32AVX512(sums *float32) (d float32, from int, to int, way int)
 //
 //go:noescape
 func splits16AVX512(sums *float32) (d float32, from int, to int, way int)
+
+// addSquaresAVX512 adds x² to squares and (x−y)² to errors, those of element i to number i mod 16; len(x) is a multiple of 16.
+//
+//go:noescape
+func addSquaresAVX512(x []float32, y []float32, squares *[16]float64, errors *[16]float64)

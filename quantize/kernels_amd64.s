@@ -6532,6 +6532,72 @@ DATA constant65<>+24(SB)/4, $0xbf400000
 DATA constant65<>+28(SB)/4, $0xbf400000
 GLOBL constant65<>(SB), RODATA|NOPTR, $32
 
+// func addSquaresAVX2(x []float32, y []float32, squares *[16]float64, errors *[16]float64)
+// Requires: AVX
+TEXT ·addSquaresAVX2(SB), NOSPLIT, $0-64
+	MOVQ    x_base+0(FP), AX
+	MOVQ    y_base+24(FP), CX
+	MOVQ    x_len+8(FP), DX
+	MOVQ    squares+48(FP), BX
+	MOVQ    errors+56(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	VMOVUPS 64(SI), Y6
+	VMOVUPS 96(SI), Y7
+	SHRQ    $0x04, DX
+	TESTQ   DX, DX
+	JZ      end
+
+next:
+	VCVTPS2PD (AX), Y8
+	VCVTPS2PD (CX), Y9
+	VSUBPD    Y9, Y8, Y9
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y0, Y0
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y4, Y4
+	VCVTPS2PD 16(AX), Y8
+	VCVTPS2PD 16(CX), Y9
+	VSUBPD    Y9, Y8, Y9
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y1, Y1
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y5, Y5
+	VCVTPS2PD 32(AX), Y8
+	VCVTPS2PD 32(CX), Y9
+	VSUBPD    Y9, Y8, Y9
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y2, Y2
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y6, Y6
+	VCVTPS2PD 48(AX), Y8
+	VCVTPS2PD 48(CX), Y9
+	VSUBPD    Y9, Y8, Y9
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y3, Y3
+	VMULPD    Y9, Y9, Y9
+	VADDPD    Y9, Y7, Y7
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       next
+
+end:
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	VMOVUPS Y6, 64(SI)
+	VMOVUPS Y7, 96(SI)
+	VZEROUPPER
+	RET
+
 // func f16FromF32AVX512(dst []byte, src []float32) (done int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·f16FromF32AVX512(SB), NOSPLIT, $0-56
@@ -10857,3 +10923,47 @@ GLOBL constant114<>(SB), RODATA|NOPTR, $4
 
 DATA constant115<>+0(SB)/4, $0xbf400000
 GLOBL constant115<>(SB), RODATA|NOPTR, $4
+
+// func addSquaresAVX512(x []float32, y []float32, squares *[16]float64, errors *[16]float64)
+// Requires: AVX, AVX512F
+TEXT ·addSquaresAVX512(SB), NOSPLIT, $0-64
+	MOVQ    x_base+0(FP), AX
+	MOVQ    y_base+24(FP), CX
+	MOVQ    x_len+8(FP), DX
+	MOVQ    squares+48(FP), BX
+	MOVQ    errors+56(FP), SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	SHRQ    $0x04, DX
+	TESTQ   DX, DX
+	JZ      end
+
+next:
+	VCVTPS2PD (AX), Z4
+	VCVTPS2PD (CX), Z5
+	VSUBPD    Z5, Z4, Z5
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z0, Z0
+	VMULPD    Z5, Z5, Z5
+	VADDPD    Z5, Z2, Z2
+	VCVTPS2PD 32(AX), Z4
+	VCVTPS2PD 32(CX), Z5
+	VSUBPD    Z5, Z4, Z5
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	VMULPD    Z5, Z5, Z5
+	VADDPD    Z5, Z3, Z3
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       next
+
+end:
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	VZEROUPPER
+	RET

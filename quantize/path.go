@@ -29,6 +29,7 @@ type vectorPath struct {
 	encode    map[tensor.DType]func(dst []byte, src, importance []float32) (overflows int)
 	decode    map[tensor.DType]func(dst []float32, src []byte)
 	direct    map[pair]Transcoder
+	sum       summing
 }
 
 // paths are those of this build, the slowest first.
@@ -83,6 +84,14 @@ func (p *vectorPath) codec(d tensor.DType) (Codec, bool) {
 		c.Decode = decode
 	}
 	return c, ok
+}
+
+// summing returns what adds up squares.
+func (p *vectorPath) summing() summing {
+	if p.sum != nil {
+		return p.sum
+	}
+	return (*sums).addAll
 }
 
 // transcoder returns the transcoder of a direct pair, if it is one.

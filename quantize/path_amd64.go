@@ -14,12 +14,14 @@ var vectorPaths = []vectorPath{{
 	encode:    encoders(avx2),
 	decode:    decoders(avx2),
 	direct:    transcoders(avx2),
+	sum:       avx2.addAll,
 }, {
 	name:      "avx512",
 	available: hasAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL,
 	encode:    encoders(avx512),
 	decode:    decoders(avx512),
 	direct:    transcoders(avx512),
+	sum:       avx512.addAll,
 }}
 
 var hasAVX2 = cpu.X86.HasAVX2 && cpu.X86.HasF16C

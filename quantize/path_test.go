@@ -145,6 +145,39 @@ func TestVectorTranscodersEqualTheGoCode(t *testing.T) {
 	})
 }
 
+// The parts are compared bit by bit, but for what is no number.
+func TestVectorSumsEqualTheGoCode(t *testing.T) {
+	onPaths(t, func(t *testing.T, p *vectorPath) {
+		r := rand.New(rand.NewPCG(18, 19))
+		for _, g := range quantizetest.Generators {
+			for _, n := range []int{1, 15, 16, 17, 4096, 5000} {
+				x, y := make([]float32, n), make([]float32, n)
+				g.Fill(r, x)
+				g.Fill(r, y)
+				var got, want sums
+				for range 2 { // to sums that are not zero
+					p.sum(&got, x, y)
+					want.addAll(x, y)
+				}
+				if got.finite() != want.finite() {
+					t.Errorf("%s, %d elements: finite %v; want %v", g.Name, n, got.finite(), want.finite())
+				}
+				for i := range sumLanes {
+					sameSum(t, g.Name, got.squares[i], want.squares[i])
+					sameSum(t, g.Name, got.errors[i], want.errors[i])
+				}
+			}
+		}
+	})
+}
+
+func sameSum(t *testing.T, what string, got, want float64) {
+	t.Helper()
+	if math.Float64bits(got) != math.Float64bits(want) && (got == got || want == want) {
+		t.Errorf("%s: %g; want %g", what, got, want)
+	}
+}
+
 // FuzzVectorEncoders takes any bytes, repeated, for numbers and importance.
 func FuzzVectorEncoders(f *testing.F) {
 	r := rand.New(rand.NewPCG(16, 17))

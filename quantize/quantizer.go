@@ -16,6 +16,7 @@ type Quantizer struct {
 	same     bool // the bytes stay
 	from, to Codec
 	layout   tensor.Layout // of the source
+	sum      summing
 }
 
 // A Measure is what became of a run of elements. Its sums are the same on every
@@ -33,6 +34,10 @@ type Scratch struct{ x, y []float32 }
 
 // NewQuantizer returns the quantizer from one type to another.
 func NewQuantizer(to, from tensor.DType) (*Quantizer, error) {
+	path, err := chosenPath()
+	if err != nil {
+		return nil, err
+	}
 	src, err := CodecOf(from)
 	if err != nil {
 		return nil, err
@@ -45,7 +50,7 @@ func NewQuantizer(to, from tensor.DType) (*Quantizer, error) {
 		return nil, fmt.Errorf("writing %v: %w", to, tensor.ErrUnsupported)
 	}
 	l, _ := from.Layout()
-	return &Quantizer{same: to == from, from: src, to: dst, layout: l}, nil
+	return &Quantizer{same: to == from, from: src, to: dst, layout: l, sum: path.summing()}, nil
 }
 
 // Quantize fills dst from src, the same elements in whole blocks. importance is
@@ -59,12 +64,12 @@ func (q *Quantizer) Quantize(dst, src []byte, importance []float32, s *Scratch) 
 	q.from.Decode(x, src)
 	if q.same {
 		copy(dst, src)
-		m.compare(x, x)
+		m.compare(x, x, q.sum)
 		return m
 	}
 	m.Overflows = q.to.Encode(dst, x, importance)
 	q.to.Decode(y, dst)
-	m.compare(x, y)
+	m.compare(x, y, q.sum)
 	return m
 }
 
@@ -74,12 +79,12 @@ const sumRun = 1 << 12
 
 // compare adds up the squares of the finite elements of x and of their
 // differences to y.
-func (m *Measure) compare(x, y []float32) {
+func (m *Measure) compare(x, y []float32, sum summing) {
 	var s sums
 	for at := 0; at < len(x); at += sumRun {
 		end := min(at+sumRun, len(x))
 		before := s
-		s.addAll(x[at:end], y[at:end])
+		sum(&s, x[at:end], y[at:end])
 		if !s.finite() {
 			s = before
 			m.addFinite(&s, x, y, at, end)

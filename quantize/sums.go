@@ -8,6 +8,9 @@ const sumLanes = 16
 // j, j+16, j+32 …, added in this order in float64.
 type sums struct{ squares, errors [sumLanes]float64 }
 
+// A summing is addAll, or does the same.
+type summing func(s *sums, x, y []float32)
+
 // addAll adds elements that begin at a multiple of sumLanes in the run. Where
 // one of x is not finite, neither is a part of the squares.
 func (s *sums) addAll(x, y []float32) {

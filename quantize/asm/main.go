@@ -21,6 +21,7 @@ func main() {
 		v.halves()
 		v.legacy()
 		v.lanes()
+		v.sums()
 	}
 	build.Generate()
 	source, err := callsSource()
