@@ -8,7 +8,10 @@ import (
 )
 
 // A Tokenizer turns text into token ids and back, as llama.cpp does with the same
-// metadata (src/llama-vocab.cpp). It is safe for concurrent use.
+// metadata (src/llama-vocab.cpp); where llama.cpp and the original libraries
+// differ in how they cut words, find tokens in text that overlap, or keep control
+// tokens from being spelled by text, it does as the originals. It is safe for
+// concurrent use.
 type Tokenizer struct {
 	tokens []string
 	types  []TokenType
@@ -19,58 +22,6 @@ type Tokenizer struct {
 	addSpace, dropSpace     bool    // before a text, when it is encoded and decoded
 	before, after           []int32 // what belongs around a text
 	ends                    map[int32]bool
-}
-
-// An encoder appends the ids of a text without special tokens.
-type encoder interface {
-	encode(ids []int32, text string) []int32
-}
-
-// An algorithm is what tokenizer.ggml.model names.
-type algorithm struct {
-	build func(v *Vocab, types []TokenType) (encoder, error)
-	// spell gives the bytes of a normal token.
-	spell func(token string) []byte
-	// What metadata leaves out: whether a space is put before a text, the tokens
-	// around it and whether they are added, the ids of roles.
-	addSpace          bool
-	first, last       Role
-	addFirst, addLast bool
-	special           map[Role]int
-}
-
-var algorithms = map[string]algorithm{
-	"llama": {
-		build: newScoreBPE, spell: spellSpaces, addSpace: true, first: BOS, last: EOS, addFirst: true,
-		special: map[Role]int{BOS: 1, EOS: 2, UNK: 0},
-	},
-	"gpt2": {build: newByteBPE, spell: spellBytes, first: BOS, last: EOS},
-	"bert": {
-		build: newWordPiece, spell: spellSpaces, first: CLS, last: SEP, addFirst: true, addLast: true,
-		special: map[Role]int{CLS: 101, SEP: 102, UNK: 100, PAD: 0, MASK: 103},
-	},
-}
-
-func spellSpaces(token string) []byte { return []byte(unescapeSpaces(token)) }
-
-// spellBytes: a token that is not written in the byte alphabet is text.
-func spellBytes(token string) []byte {
-	if raw, ok := DecodeBytes(token); ok {
-		return raw
-	}
-	return []byte(token)
-}
-
-// endTokens are the tokens that end a generation whatever the metadata says of
-// them, unless a vocabulary also has a token that gives them another meaning
-// (llama.cpp src/llama-vocab.cpp, special_eog_ids).
-var endTokens = []struct{ text, unless string }{
-	{text: "<|eot_id|>"}, {text: "<|im_end|>"}, {text: "<|return|>"}, {text: "<|call|>"}, {text: "<|calls|>"},
-	{text: "<|flush|>"}, {text: "<end_of_turn>"}, {text: "<|endoftext|>"}, {text: "<|eom_id|>"}, {text: "<EOT>"},
-	{text: "_<EOT>"}, {text: "[EOT]"}, {text: "[EOS]"}, {text: "<|end_of_text|>"}, {text: "<end_of_utterance>"},
-	{text: "<eos>"}, {text: "<turn|>"}, {text: "<|tool_response>"}, {text: "<｜end▁of▁sentence｜>"}, {text: "[e~["},
-	{text: "<|end|>", unless: "<|call|>"},
-	{text: "</s>", unless: "<|tool_response>"},
 }
 
 // Tokenizer returns the tokenizer that v describes. It fails with [ErrUnsupported]
@@ -98,9 +49,8 @@ func (v *Vocab) Tokenizer() (*Tokenizer, error) {
 	if err := t.setAround(&full); err != nil {
 		return nil, err
 	}
-	// Runtimes heed the prefix of no other vocabulary. A "bert" one marks the first word as any.
-	t.addSpace = a.addSpace && (v.AddSpacePrefix == nil || *v.AddSpacePrefix)
-	t.dropSpace = t.addSpace || v.Model == "bert"
+	t.addSpace = a.addsSpace && (v.AddSpacePrefix == nil || *v.AddSpacePrefix)
+	t.dropSpace = t.addSpace || a.marksWords
 	t.taken = newMatcher(t.tokens, t.types, UserDefined)
 	t.takenWithControl = newMatcher(t.tokens, t.types, UserDefined, Control, Unknown)
 	var err error
@@ -167,17 +117,13 @@ func (t *Tokenizer) setEnds(v *Vocab) {
 
 // setAround finds the tokens that belong around a text.
 func (t *Tokenizer) setAround(v *Vocab) error {
-	addFirst := t.addFirst
-	if pre := named(v.Pre); v.Model == "gpt2" && pre != nil {
-		addFirst = pre.addBOS && v.token(BOS) >= 0
-	}
 	for _, side := range []struct {
 		role      Role
 		said      *bool
 		otherwise bool
 		ids       *[]int32
 	}{
-		{t.first, v.AddBOS, addFirst, &t.before},
+		{t.first, v.AddBOS, t.addFirst(v), &t.before},
 		{t.last, v.AddEOS, t.addLast, &t.after},
 	} {
 		add := side.otherwise
