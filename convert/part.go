@@ -57,6 +57,9 @@ func (t *Target) splits(limit Split, dst string) error {
 	if !t.sharded {
 		return fmt.Errorf("a file of format %s cannot be split; only a GGUF can: %w", t.Name, tensor.ErrUnsupported)
 	}
+	if _, ok := StoreName(dst); ok {
+		return fmt.Errorf("Ollama keeps a model in one file; it cannot be split: %w", tensor.ErrUnsupported) //nolint:staticcheck // a name
+	}
 	if _, _, _, ok := gguf.ParseShardName(dst); ok {
 		return fmt.Errorf("%s is the name of one shard; give the name of the whole, and the shards are numbered: %w", dst, tensor.ErrUnsupported)
 	}

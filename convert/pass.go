@@ -33,23 +33,22 @@ func (p *Plan) Run(ctx context.Context, dst string, opt RunOptions) (*Result, er
 // plans cut them alike. If anything fails before the first file appears, none
 // does; the results are of those that did.
 func RunAll(ctx context.Context, jobs []Job, opt RunOptions) (results []*Result, err error) {
+	p := &pass{}
 	for _, j := range jobs {
-		if err := j.Plan.Source.checkAll(j.Dst, j.Plan.Paths(j.Dst), opt.replacement()); err != nil {
-			return nil, err
+		r := p.prepare(j, opt)
+		if err := r.out.check(j.Plan); err != nil {
+			return nil, errors.Join(err, abort(p.runs))
 		}
 	}
-	p := &pass{}
 	if err := p.write(ctx, jobs, opt); err != nil {
 		return nil, errors.Join(err, abort(p.runs))
 	}
 	for i, r := range p.runs {
-		if err := commitAll(r.sinks, opt.replacement()); err != nil {
-			return results, errors.Join(err, abort(p.runs[i+1:]))
+		result, err := r.out.commit(ctx, r)
+		if result != nil {
+			r.complete(result)
+			results = append(results, result)
 		}
-		also, err := r.plan.Source.writeCompanions(jobs[i].Dst, r.sinks[0].dst, opt.replacement())
-		results = append(results, &Result{
-			Path: r.sinks[0].dst, Paths: paths(r.sinks), Size: r.plan.Size(), Also: also, Overflows: r.found(), NonFinite: r.nonFinite(), Losses: r.losses(),
-		})
 		if err != nil {
 			return results, errors.Join(err, abort(p.runs[i+1:]))
 		}
@@ -80,7 +79,9 @@ func (p *pass) write(ctx context.Context, jobs []Job, opt RunOptions) error {
 		if j.Plan.Source != jobs[0].Plan.Source {
 			return fmt.Errorf("a pass over %s and %s: %w", jobs[0].Plan.Source.Path, j.Plan.Source.Path, tensor.ErrUnsupported)
 		}
-		if err := p.add(j, opt.Progress); err != nil {
+	}
+	for _, r := range p.runs {
+		if err := r.open(); err != nil {
 			return err
 		}
 	}
@@ -104,21 +105,23 @@ func (p *pass) write(ctx context.Context, jobs []Job, opt RunOptions) error {
 	return nil
 }
 
-// add opens the files of a job and writes all that is not tensors.
-func (p *pass) add(j Job, progress func(int64)) error {
-	r := &run{plan: j.Plan, items: j.Plan.items(), overflows: map[int]Overflow{}, progress: counting(&p.done, progress)}
+// prepare adds the run of a job.
+func (p *pass) prepare(j Job, opt RunOptions) *run {
+	r := &run{plan: j.Plan, out: outputFor(j.Dst, opt), items: j.Plan.items(), overflows: map[int]Overflow{}, progress: counting(&p.done, opt.Progress)}
 	if j.Plan.Recipe.Quantizes() {
 		r.measures = make([]quantize.Measure, len(r.items))
 	}
 	p.runs = append(p.runs, r)
-	for i, path := range j.Plan.Paths(j.Dst) {
-		place := j.Plan.Parts[i].Place
-		s, err := newSink(path, place.Size)
-		if err != nil {
-			return err
-		}
-		r.sinks = append(r.sinks, s)
-		for _, piece := range place.Pieces {
+	return r
+}
+
+// open opens the files of a run and writes all that is not tensors.
+func (r *run) open() (err error) {
+	if r.sinks, err = r.out.create(r.plan); err != nil {
+		return err
+	}
+	for i, s := range r.sinks {
+		for _, piece := range r.plan.Parts[i].Place.Pieces {
 			if err := s.write(piece.Bytes, piece.Off); err != nil {
 				return err
 			}
@@ -135,15 +138,6 @@ func counting(done *atomic.Int64, progress func(int64)) func(n int64) {
 			progress(all)
 		}
 	}
-}
-
-// abort removes what runs have written.
-func abort(runs []*run) error {
-	var errs []error
-	for _, r := range runs {
-		errs = append(errs, abortAll(r.sinks))
-	}
-	return errors.Join(errs...)
 }
 
 // batches puts the items of runs that work on the same elements together, in

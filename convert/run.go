@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/smelt-project/smelt/ollama"
 	"github.com/smelt-project/smelt/quantize"
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -26,6 +27,7 @@ type RunOptions struct {
 	// appears. It may read the tensors until it returns; its error keeps all files
 	// from appearing. It may be nil.
 	Inspect func(*Plan, *tensor.Model) error
+	Store   StoreOptions // of destinations that are names in an Ollama store
 	// Progress is called with the bytes of output that are done, from several
 	// goroutines at once. It may be nil.
 	Progress func(done int64)
@@ -66,6 +68,9 @@ type Result struct {
 	Overflows []Overflow  // only with AllowOverflow
 	NonFinite []NonFinite // only with AllowNonFinite
 	Losses    []Loss      // of each tensor that was quantized, in the order of the plan
+	// Stored says how a model of a store was put there; nil if it is none.
+	Stored *ollama.Added
+	Notes  []string // about the result, beside those of the plan
 }
 
 // chunkElems is the unit of work in elements. A worker holds three buffers of
@@ -107,6 +112,7 @@ func (p *Plan) items() []item {
 // A run is one execution of a plan.
 type run struct {
 	plan     *Plan
+	out      output
 	sinks    []*sink       // of the parts
 	progress func(n int64) // bytes more that are done
 	items    []item
@@ -128,6 +134,14 @@ func (r *run) check() error {
 		errs = append(errs, r.plan.Target.check(r.plan, part, f, part.Place.Size), f.Release())
 	}
 	return errors.Join(errs...)
+}
+
+// complete adds to a result what the run found out.
+func (r *run) complete(result *Result) {
+	if result.Size == 0 {
+		result.Size = r.plan.Size()
+	}
+	result.Overflows, result.NonFinite, result.Losses = r.found(), r.nonFinite(), r.losses()
 }
 
 // found lists the overflows in the order of the plan.

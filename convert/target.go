@@ -100,9 +100,18 @@ func TargetNames() []string {
 	return names
 }
 
+// storeTarget is the format of the models that Ollama runs.
+const storeTarget = "gguf"
+
 // TargetFor returns the output format called name, or if that is empty the one
 // that dst's extension asks for.
 func TargetFor(dst, name string) (*Target, error) {
+	if _, ok := StoreName(dst); ok && name == "" {
+		name = storeTarget
+	}
+	if _, ok := StoreName(dst); ok && !strings.EqualFold(name, storeTarget) {
+		return nil, fmt.Errorf("a model of Ollama is a %s, not a %s: %w", storeTarget, name, tensor.ErrUnsupported)
+	}
 	var known []string
 	for i := range targets {
 		t := &targets[i]
