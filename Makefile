@@ -9,11 +9,11 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 TOOL   := $(GO) tool -modfile=tools/go.mod
 STORIES := testdata/stories260K/stories260K.pt
 
-.PHONY: help build demo test race fuzz bench golden vet lint cover check interop clean
+.PHONY: help build demo test race fuzz bench bench-quantize target-table paths golden vet lint cover check interop clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## a static binary at bin/smelt
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/smelt ./cmd/smelt
@@ -40,6 +40,18 @@ fuzz: ## every fuzz target for FUZZTIME (30s), FUZZJOBS (2) at a time
 bench: build ## Go benchmarks, then conversions of 3 GB side by side with cp (needs .ci/setup)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 	python3 interop/bench/bench.py
+
+bench-quantize: build ## quantizing beside llama.cpp's libraries, written into docs/performance.md (needs .ci/setup)
+	python3 interop/bench/bench_quantize.py --write docs/performance.md
+
+target-table: build ## the errors of types that are chosen for a size, written into docs/quantization.md (needs .ci/setup)
+	python3 interop/bench/target_table.py --write docs/quantization.md
+
+paths: build ## the tests of quantize and convert with the kernels of every instruction set that this machine has
+	@set -e; for cpu in scalar avx2 avx512; do \
+		SMELT_CPU=$$cpu bin/smelt convert $(STORIES) bin/paths.gguf --dry-run >/dev/null || { echo "== $$cpu left out"; continue; }; \
+		echo "== $$cpu"; SMELT_CPU=$$cpu $(GO) test ./quantize ./convert; \
+	done
 
 golden: ## write the golden files anew; read the diff before committing
 	@set -e; for dir in $$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -n1 dirname | sort -u); do \

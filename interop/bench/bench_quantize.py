@@ -26,13 +26,13 @@ import time
 from typing import NamedTuple
 
 from bench import CACHE, POLL, copy, prepare, private
+from document import fill, table
 
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = HERE.parent / "peers"
 PYTHON = CACHE / "py/bin/python"
 LIBRARIES = CACHE / "node/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64"
 COMMAND = "make bench-quantize"
-BEGIN, END = "<!-- bench-quantize -->", "<!-- end of bench-quantize -->"
 MAX_PRIVATE = 300e6
 SAME_HEADER = 4096  # bytes that two files of the same tensors may differ by
 
@@ -215,11 +215,6 @@ def row(kind, src, found, path):
 HEAD = ["type", "elements", "llama.cpp s", "smelt s", "ratio", "bar", "elements/s", "private memory", "of cp's speed", ""]
 
 
-def table(rows):
-    lines = [HEAD, ["---"] + ["---:"] * (len(HEAD) - 2) + ["---"], *(r.cells for r in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
 def machine(args, path):
     """Describes where and how the table was made."""
     processor = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
@@ -232,14 +227,6 @@ def machine(args, path):
         f"@node-llama-cpp/linux-x64; disk {' '.join(disk.stdout.split()[2:])}, page cache of the source warm, results "
         f"synced; medians of {args.rounds} turns, load average {os.getloadavg()[0]:.1f} at the end."
     )
-
-
-def write(path, text):
-    """Replaces what is between the markers of a document."""
-    document = path.read_text()
-    before, rest = document.split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def main():
@@ -258,10 +245,10 @@ def main():
         found, path = turns(args, kind, sources[kind.source])
         rows.append(row(kind, sources[kind.source], found, path))
         print(" ".join(rows[-1].cells), flush=True)
-    text = f"{machine(args, path)}\n\n{table(rows)}"
+    text = f"{machine(args, path)}\n\n{table(HEAD, [r.cells for r in rows])}"
     print(text)
     if args.write:
-        write(args.write, text)
+        fill(args.write, "bench-quantize", text)
     sys.exit(0 if all(r.ok for r in rows) else 1)
 
 
