@@ -112,6 +112,21 @@ func Locate(dirs []Candidate, n Name) (*Model, error) {
 	return model, broken
 }
 
+// FindModel opens the first of dirs that holds n, whether its manifest can be read
+// or not. If none does, it fails with a [*SearchError].
+func FindModel(dirs []Candidate, n Name) (*Store, error) {
+	var found *Store
+	err := search("model "+n.String(), dirs, func(s *Store) error {
+		found = s
+		_, err := s.lookupFile(n)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
 // search calls accept with each store until it returns nil.
 func search(what string, dirs []Candidate, accept func(*Store) error) error {
 	e := &SearchError{What: what}

@@ -28,6 +28,7 @@ type convertFlags struct {
 	goal         goalFlags
 	verified     verifiedFlags
 	split        splitFlags
+	store        storeFlags
 	dryRun, raw  bool
 	json, silent bool
 }
@@ -49,7 +50,7 @@ func (f *convertFlags) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "raw", DisableDefaultText: true, Usage: "copy the model file of an ollama: name without changing a byte, and write a Modelfile beside it", Destination: &f.raw},
 		&cli.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print one JSON object when done, or the plan with --dry-run", Destination: &f.json},
 		&cli.BoolFlag{Name: "quiet", DisableDefaultText: true, Usage: "print nothing but errors", Destination: &f.silent},
-	}, slices.Concat(f.verified.flags(), f.split.flags(), f.quantizationFlags(), f.open.flags())...)
+	}, slices.Concat(f.verified.flags(), f.split.flags(), f.store.flags(), f.quantizationFlags(), f.open.flags())...)
 }
 
 // archNames lists what --arch takes.
@@ -83,8 +84,11 @@ smelt convert folder/ model.gguf --split-max-size 2G
 smelt convert whisper-base.pt whisper-base.bin
 smelt convert unknown.pt unknown.gguf --arch generic
 smelt convert ollama:llama3 llama3.gguf
-smelt convert ollama:llama3 llama3.gguf --raw`,
+smelt convert ollama:llama3 llama3.gguf --raw
+smelt convert model.gguf ollama:mine
+smelt convert model.pt ollama:mine:small --type Q4_K_M`,
 		Description: "SRC is what smelt inspect takes. DST appears when it is complete, or not at all; an existing one is replaced only with --force. " +
+			"ollama:NAME[:TAG] puts the model into an Ollama store, which may be in use: a GGUF as it is, sharing its bytes where that is possible, anything else converted. " +
 			"Without --type, matrices keep their type in a GGUF and become f16 in a .bin. With a quantized type it does what smelt quantize does.",
 		Flags:        f.flags(),
 		OnUsageError: onUsageError,
@@ -113,6 +117,9 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 	if f.raw {
 		return p.copyRaw(c.Context, src, dst, f)
 	}
+	if _, ok := convert.StoreName(dst); ok && !f.verified.wanted && src.Unchanged(f.plan) {
+		return p.importModel(c.Context, src, dst, f)
+	}
 	return p.convertOne(c.Context, src, dst, f)
 }
 
@@ -138,6 +145,7 @@ func (p *program) convertOne(ctx context.Context, src *convert.Source, dst strin
 // take moves what the flags collected to where it is used.
 func (f *convertFlags) take() (err error) {
 	f.plan.Meta, f.plan.Quantize.Tensors = f.meta.Value(), f.tensorTypes.Value()
+	f.run.Store = f.store.options(f.open.ollamaDir)
 	if f.plan.Split, err = f.split.limit(); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/smelt-project/smelt/arch"
+	"github.com/smelt-project/smelt/ollama"
 	"github.com/smelt-project/smelt/pickle"
 	"github.com/smelt-project/smelt/quantize"
 )
@@ -32,7 +33,7 @@ type exit struct {
 var exits = []exit{
 	{0, "done", func(err error) bool { return err == nil }},
 	{2, "usage: unknown command, flag or value, missing argument", wraps(errUsage)},
-	{3, "refused as dangerous, or verification failed", wraps(errDangerous, pickle.ErrDangerous, errNotVerified)},
+	{3, "refused as dangerous, or verification failed", wraps(errDangerous, pickle.ErrDangerous, errNotVerified, errBrokenStore)},
 	{4, "scan only: names that are not known to be safe", wraps(errUnknown)},
 	{1, "failed", func(error) bool { return true }},
 }
@@ -117,6 +118,7 @@ var hints = []struct {
 	{wraps(pickle.ErrDangerous), "--force-inert"},
 	{isA[*arch.AmbiguousError], "--root"},
 	{isA[*quantize.RequantizeError], "--allow-requantize"},
+	{wraps(ollama.ErrExists), "--force"},
 }
 
 // isA reports whether an error of type E is in the chain of err.

@@ -36,7 +36,8 @@ type report struct {
 	BitsPerWeight float64             `json:"bits_per_weight"`
 	Types         []typeRow           `json:"types"`
 	NonFinite     []convert.NonFinite `json:"nonfinite"`
-	Loss          *lossRow            `json:"loss"` // null if nothing was quantized
+	Loss          *lossRow            `json:"loss"`             // null if nothing was quantized
+	Stored        *storedReport       `json:"stored,omitempty"` // of a model that was put into an Ollama store
 	Verification  *verify.Report      `json:"verification,omitempty"`
 }
 
@@ -149,6 +150,7 @@ const worstShown = 5
 // complete adds what the run found out.
 func (r *report) complete(result *convert.Result, took time.Duration) {
 	r.Bytes, r.Seconds, r.Also = result.Size, took.Seconds(), append(r.Also, result.Also...)
+	r.Stored, r.Notes = storedReportOf(result.Stored), append(r.Notes, result.Notes...)
 	r.Overflows = append(r.Overflows, result.Overflows...)
 	r.NonFinite = append(r.NonFinite, result.NonFinite...)
 	if len(result.Losses) == 0 {
@@ -171,6 +173,9 @@ func (r *report) say(bar *progress) {
 	}
 	for _, n := range r.Notes {
 		bar.say("note: %s", n)
+	}
+	if r.Stored != nil {
+		r.Stored.say(bar)
 	}
 	for _, path := range r.Also {
 		bar.say("also wrote %s", path)

@@ -30,6 +30,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"pickled":     pickled,
 	"checkpoint":  checkpoint,
 	"store":       store,
+	"damage":      damage,
 	"interrupted": interrupted,
 	"atmost":      atMost,
 }
@@ -172,6 +173,24 @@ func store(ts *testscript.TestScript, _ bool, args []string) {
 	b, err := json.Marshal(m)
 	ts.Check(err)
 	write(ts, filepath.Join(dir, "manifests", filepath.FromSlash(name.Path())), b)
+}
+
+// damage DIR changes the last byte of the largest file of a folder.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var largest string
+	var content []byte
+	for _, e := range entries {
+		path := filepath.Join(ts.MkAbs(args[0]), e.Name())
+		b, err := os.ReadFile(path)
+		ts.Check(err)
+		if len(b) > len(content) {
+			largest, content = path, b
+		}
+	}
+	content[len(content)-1] ^= 1
+	ts.Check(os.WriteFile(largest, content, 0o644))
 }
 
 func write(ts *testscript.TestScript, path string, data []byte) {
