@@ -76,7 +76,8 @@ type loader struct {
 	errs    []error
 }
 
-// weight returns the tensor called name, which must have that shape.
+// weight returns the tensor called name, which must have that shape. Dimensions of
+// length one do not count: whisper.cpp's files add some.
 func (l *loader) weight(name string, shape ...int) Weight {
 	w := l.optional(name, shape...)
 	if w == nil && l.model.Tensor(name) == nil {
@@ -91,7 +92,7 @@ func (l *loader) optional(name string, shape ...int) Weight {
 	if t == nil {
 		return nil
 	}
-	if !t.Shape.Equal(tensor.Shape(shape)) {
+	if !t.Shape.Squeeze().Equal(tensor.Shape(shape).Squeeze()) {
 		l.errs = append(l.errs, &tensor.Error{Op: "infer: load", File: t.Origin.File, Tensor: name,
 			Err: fmt.Errorf("shape %v, the hyperparameters say %v: %w", t.Shape, shape, tensor.ErrCorrupt)})
 		return nil
