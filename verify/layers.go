@@ -161,7 +161,6 @@ func (v *verifier) compareLayers(ctx context.Context, r *runs, m *tensor.Model, 
 			f.Cause = "follows from " + cause
 		}
 		if !f.OK && cause == "" {
-			cause = at.String()
 			var err error
 			if f, err = v.explainLayer(ctx, r, m, n, at, f); err != nil {
 				return err

@@ -25,7 +25,7 @@ func TestEveryTypeComputesTheSameWithinItsLimits(t *testing.T) {
 	b := backend(t)
 	for _, r := range quantize.Recipes() {
 		t.Run(r.Name, func(t *testing.T) {
-			p := pairOf(t, stories, "model.gguf", convert.Options{Type: r.Name})
+			p := pairOf(t, stories, convert.Options{Type: r.Name})
 			report := run(t, p, Options{Backends: b})
 			for _, f := range report.Failures() {
 				t.Errorf("%+v", f)
@@ -46,7 +46,7 @@ func TestEveryTypeComputesTheSameWithinItsLimits(t *testing.T) {
 
 func TestWrongHyperparametersAreNamed(t *testing.T) {
 	b := backend(t)
-	p := pairOf(t, stories, "model.gguf", convert.Options{Type: "Q8_0"})
+	p := pairOf(t, stories, convert.Options{Type: "Q8_0"})
 	for _, kv := range []tensor.KV{
 		{Key: "llama.rope.freq_base", Value: float32(1e6)},
 		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-3)},

@@ -29,7 +29,7 @@ var runtimeDefaults = []runtimeDefault{
 		if !ok {
 			return nil
 		}
-		return uint32(len(list)) //nolint:gosec // a list in memory
+		return uint32(len(list))
 	}},
 }
 

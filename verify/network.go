@@ -15,7 +15,10 @@ import (
 type probe struct {
 	name string
 	ids  []int32
-	mel  []float32 // of speech [mels, frames]
+	// Of speech, [mels, frames], and what chooses the transcript that the original
+	// appends to ids.
+	mel    []float32
+	writer *writer
 }
 
 // A network computes a probe and shows what happens inside.
@@ -25,12 +28,13 @@ type network func(ctx context.Context, p *probe, show trace.Func) error
 type program struct {
 	original func(origin.Network) (n network, ok bool)
 	result   func(m *tensor.Model, b infer.Backend) (network, error)
-	probes   func(ctx context.Context, v *verifier, r *runs) ([]probe, error)
+	probes   func(v *verifier) ([]probe, error)
 }
 
 // programs are the architectures that can be run.
 var programs = map[string]program{
-	"llama": {originalLlama, resultLlama, textProbes},
+	"llama":   {originalLlama, resultLlama, textProbes},
+	"whisper": {originalWhisper, resultWhisper, speechProbes},
 }
 
 // runs are the networks of one verification and what the original computes.
@@ -65,7 +69,7 @@ func (v *verifier) networks(ctx context.Context) (*runs, error) {
 		return nil, err
 	}
 	var err error
-	if r.probes, err = p.probes(ctx, v, r); err != nil {
+	if r.probes, err = p.probes(v); err != nil {
 		return nil, err
 	}
 	for i := range r.probes {

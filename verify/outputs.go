@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/smelt-project/smelt/infer/trace"
 )
@@ -39,7 +40,7 @@ func checkOutputs(ctx context.Context, v *verifier) error {
 		if n == nil {
 			return nil
 		}
-		var all agreement
+		all := &v.agreement
 		for i := range r.probes {
 			if v.expired() {
 				return errExpired
@@ -58,21 +59,27 @@ func checkOutputs(ctx context.Context, v *verifier) error {
 				return nil
 			}
 			all.add(a, b, r.probes[i].ids, v.layerLimit(logitsAt))
+			v.answers = append(v.answers, b)
 			v.addSample(r.probes[i].name, a, b)
 			v.progress(int64(i+1), int64(len(r.probes)))
 		}
-		cause := v.outputCause()
 		for _, f := range all.findings() {
-			if !f.OK {
-				f.Cause = cause
-			}
-			v.find(f)
+			v.findCaused(f)
 		}
 		return nil
 	})
 }
 
 var logitsAt = trace.Place{Part: trace.Decoder, Layer: -1, Op: trace.Logits}
+
+// findCaused judges and records a finding about what is answered: its cause is
+// what went wrong before.
+func (v *verifier) findCaused(f Finding) {
+	if f = f.judged(); !f.OK {
+		f.Cause = v.outputCause()
+	}
+	v.find(f)
+}
 
 // outputCause is the cause of the first failure before the outputs.
 func (v *verifier) outputCause() string {
@@ -212,10 +219,13 @@ func (g *agreement) findings() []Finding {
 		with(MaxLogit, g.maxDiff, g.maxLimit),
 	}
 	if g.scored > 0 {
-		out = append(out, with(Perplexity, math.Exp(math.Abs(g.nllB-g.nllA)/float64(g.scored)), math.Exp(3*math.Sqrt(g.sigma/n)+slack)))
+		out = append(out, with(Perplexity, math.Exp(math.Abs(g.nllB-g.nllA)/float64(g.scored)), math.Exp(3*g.rms()+slack)))
 	}
 	return out
 }
+
+// rms is the allowed error of a logit, over all tokens.
+func (g *agreement) rms() float64 { return math.Sqrt(g.sigma / float64(max(len(g.kl), 1))) }
 
 // centred returns x minus its mean.
 func centred(x []float32) []float64 {
@@ -257,7 +267,7 @@ func (v *verifier) addSample(name string, a, b *rows) {
 	t, _ := tokenizerOf(v.Canonical.Model.Meta) // without one the ids stand for the tokens
 	for _, i := range top(x, sampleTokens) {
 		s.Original, s.Result = append(s.Original, Number(x[i])), append(s.Result, Number(y[i]))
-		text := fmt.Sprint(i)
+		text := strconv.Itoa(i)
 		if t != nil {
 			text = string(t.Piece(int32(i))) //nolint:gosec // an index of a vocabulary
 		}

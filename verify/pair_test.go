@@ -15,7 +15,7 @@ var stories = filepath.Join("..", "testdata", "stories260K", "stories260K.pt")
 
 // pairOf converts the model at path in memory of the test's own folder, and
 // returns both sides.
-func pairOf(t *testing.T, path, name string, opt convert.Options) Pair {
+func pairOf(t *testing.T, path string, opt convert.Options) Pair {
 	t.Helper()
 	ctx := context.Background()
 	src, err := convert.Open(path, convert.OpenOptions{})
@@ -23,7 +23,7 @@ func pairOf(t *testing.T, path, name string, opt convert.Options) Pair {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = src.Close() })
-	dst := filepath.Join(t.TempDir(), name)
+	dst := filepath.Join(t.TempDir(), "model.gguf")
 	plan, err := convert.NewPlan(ctx, src, dst, opt)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/smelt-project/smelt/tokenizer"
@@ -22,7 +21,7 @@ const maxProbe = 512
 const drawnTokens = 24
 
 // textProbes returns the ids of the texts that a language model reads.
-func textProbes(_ context.Context, v *verifier, _ *runs) ([]probe, error) {
+func textProbes(v *verifier) ([]probe, error) {
 	meta := v.Canonical.Model.Meta
 	size, _ := meta.Int(v.architecture() + ".vocab_size")
 	room := int64(maxProbe)

@@ -162,7 +162,7 @@ func another(ctx context.Context, s *suspect) (string, error) {
 			continue
 		}
 		if back, err := s.v.holds(ctx, s.want, other.Name); back || err != nil {
-			return fmt.Sprintf("swapped with %s", other.Name), err
+			return "swapped with " + other.Name, err
 		}
 		return "equals " + other.Name, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/smelt-project/smelt/quantize"
@@ -204,7 +205,7 @@ func (v *verifier) checkFileType() error {
 		if r.Keep {
 			continue
 		}
-		share := v.agreement(&r, facts)
+		share := v.sharing(&r, facts)
 		if int64(r.FileType) == stated {
 			of = max(of, share)
 		}
@@ -212,7 +213,7 @@ func (v *verifier) checkFileType() error {
 			best, fits = share, fmt.Sprintf("%d, %s", r.FileType, r.Name)
 		}
 	}
-	f := Finding{Key: fileTypeKey, Expected: fits, Found: fmt.Sprint(stated)}
+	f := Finding{Key: fileTypeKey, Expected: fits, Found: strconv.FormatInt(stated, 10)}
 	if of < best/2 {
 		f.Cause = "the tensors are not of the stated type"
 		v.find(mismatch(f))
@@ -223,9 +224,9 @@ func (v *verifier) checkFileType() error {
 	return nil
 }
 
-// agreement returns the share of the result's matrices, by elements, that have
+// sharing returns the share of the result's matrices, by elements, that have
 // the type that a recipe gives them.
-func (v *verifier) agreement(r *quantize.Recipe, facts quantize.Facts) float64 {
+func (v *verifier) sharing(r *quantize.Recipe, facts quantize.Facts) float64 {
 	var infos []tensor.Info
 	for _, t := range v.Canonical.Model.Tensors() {
 		if len(t.Shape) > 1 {

@@ -112,7 +112,7 @@ func (v *verifier) checkGGMLTokens(got tensor.Meta) error {
 	}
 	for i, w := range want {
 		if tokens[i] != string(w) {
-			v.find(mismatch(Finding{Key: ggmlTokensKey, Expected: fmt.Sprintf("token %d is %q", i, w), Found: fmt.Sprintf("%q", tokens[i]), Cause: "token " + fmt.Sprint(i) + " is another"}))
+			v.find(mismatch(Finding{Key: ggmlTokensKey, Expected: fmt.Sprintf("token %d is %q", i, w), Found: fmt.Sprintf("%q", tokens[i]), Cause: fmt.Sprintf("token %d is another", i)}))
 			return nil
 		}
 	}

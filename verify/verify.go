@@ -116,22 +116,26 @@ type Check struct {
 	Name  string
 	Level Level
 	About string // what is compared, and where the limit comes from
-	run   func(context.Context, *verifier) error
+	// applies reports whether the check is one of these models; nil is always.
+	applies func(*verifier) bool
+	run     func(context.Context, *verifier) error
 }
 
 // Checks lists the checks in the order in which they are made, the cheapest first.
 func Checks() []Check {
 	return []Check{
-		{"structure.tensors", Structure, "every tensor of the original is in the result under one name, or left out for a reason; nothing else is in the result", checkTensors},
-		{"structure.shapes", Structure, "shapes are those that the architecture gives the original's tensors", checkShapes},
-		{"structure.types", Structure, "stored types can hold what the original stores; general.file_type is that of the tensors", checkTypes},
-		{"structure.metadata", Structure, "hyperparameters are those that the original states; a missing key counts as the runtime's default", checkMetadata},
-		{"structure.offsets", Structure, "no two tensors share bytes of the file, and each is inside it", checkOffsets},
-		{"structure.tokenizer", Structure, "tokens, merges, types and special ids are the original's, and texts become the same ids", checkTokenizer},
-		{"weights", Weights, "each tensor is the original's, converted: byte for byte where the conversion can be repeated, else within the error of the type on that very data", checkWeights},
-		{"layers.mapping", Layers, "the original's values under the names and metadata of the result compute, layer by layer, what the original's own program computes", checkMapping},
-		{"layers", Layers, "the result computes, layer by layer, what the original's own program computes, within what its stored types lose", checkLayers},
-		{"outputs", Outputs, "both answer alike: logits of every token, within what the stored types lose", checkOutputs},
+		{"structure.tensors", Structure, "every tensor of the original is in the result under one name, or left out for a reason; nothing else is in the result", nil, checkTensors},
+		{"structure.shapes", Structure, "shapes are those that the architecture gives the original's tensors", nil, checkShapes},
+		{"structure.types", Structure, "stored types can hold what the original stores; general.file_type is that of the tensors", nil, checkTypes},
+		{"structure.metadata", Structure, "hyperparameters are those that the original states; a missing key counts as the runtime's default", nil, checkMetadata},
+		{"structure.offsets", Structure, "no two tensors share bytes of the file, and each is inside it", nil, checkOffsets},
+		{"structure.tokenizer", Structure, "tokens, merges, types and special ids are the original's, and texts become the same ids", nil, checkTokenizer},
+		{"weights", Weights, "each tensor is the original's, converted: byte for byte where the conversion can be repeated, else within the error of the type on that very data", nil, checkWeights},
+		{"layers.mapping", Layers, "the original's values under the names and metadata of the result compute, layer by layer, what the original's own program computes", nil, checkMapping},
+		{"layers", Layers, "the result computes, layer by layer, what the original's own program computes, within what its stored types lose", nil, checkLayers},
+		{"outputs", Outputs, "both answer alike: logits of every token, within what the stored types lose", nil, checkOutputs},
+		{"outputs.transcript", Outputs, "both write the same transcript, token by token where the original is sure", writes, checkTranscript},
+		{"devices", Devices, "every backend computes what the first does", severalBackends, checkDevices},
 	}
 }
 
@@ -144,6 +148,9 @@ type verifier struct {
 	deadline time.Time              // zero: none
 	errors   map[string]*comparison // of tensors of the result, from the weights check
 	runs     *runs                  // what the networks compute, once it is needed
+	// From the outputs check: the result's logits of each probe, and their sums.
+	answers   []*rows
+	agreement agreement
 }
 
 // Run makes the checks up to the level of opt. It fails only if it cannot
@@ -161,7 +168,7 @@ func Run(ctx context.Context, p Pair, opt Options) (*Report, error) {
 		v.deadline = began.Add(opt.Time)
 	}
 	for _, c := range Checks() {
-		if c.Level > opt.Level {
+		if c.Level > opt.Level || c.applies != nil && !c.applies(v) {
 			continue
 		}
 		if err := v.make(ctx, c); err != nil {
