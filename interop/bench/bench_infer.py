@@ -37,7 +37,7 @@ class Asked:
     """A program that does one thing for each line it is given, and answers with the seconds that it took."""
 
     def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def ask(self, line):
         self.process.stdin.write(line + "\n")
