@@ -9,7 +9,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 TOOL   := $(GO) tool -modfile=tools/go.mod
 STORIES := testdata/stories260K/stories260K.pt
 
-.PHONY: help build demo test race fuzz bench bench-quantize target-table paths golden vet lint cover check interop clean
+.PHONY: help build demo test race emulate fuzz bench bench-quantize bench-infer target-table paths golden vet lint cover check interop clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,6 +30,9 @@ test: ## all tests that need nothing but the repository
 race: ## the same with the race detector (needs a C compiler)
 	$(GO) test -race ./...
 
+emulate: ## the tests of the AVX-512 kernels on an emulated processor (Debian; builds Bochs once)
+	.ci/emulate-avx512
+
 fuzz: ## every fuzz target for FUZZTIME (30s), FUZZJOBS (2) at a time
 	@set -e; for pkg in $$($(GO) list ./...); do \
 		listed=$$($(GO) test -list '^Fuzz' $$pkg); \
@@ -43,6 +46,9 @@ bench: build ## Go benchmarks, then conversions of 3 GB side by side with cp (ne
 
 bench-quantize: build ## quantizing beside llama.cpp's libraries, written into docs/performance.md (needs .ci/setup)
 	python3 interop/bench/bench_quantize.py --write docs/performance.md
+
+bench-infer: build ## running models beside llama.cpp and whisper.cpp, written into docs/performance.md (needs .ci/setup)
+	python3 interop/bench/bench_infer.py --write docs/performance.md
 
 target-table: build ## the errors of types that are chosen for a size, written into docs/quantization.md (needs .ci/setup)
 	python3 interop/bench/target_table.py --write docs/quantization.md

@@ -7,8 +7,8 @@
 // product is rounded by an explicit conversion, so that no platform fuses it
 // with a sum and the bytes are the same everywhere.
 //
-// That Go code is the specification. Where the processor has AVX2 kernels do the
-// work, made by the generator in asm: a lane of a vector is a group of elements,
+// That Go code is the specification. Where the processor has AVX2 or AVX-512
+// kernels do the work, made by the generator in asm: a lane of a vector is a group of elements,
 // and in each lane the operations and their order are those of the Go code, so
 // that the bytes are too. What a kernel does not do exactly, NaNs most of all, it
 // leaves to the Go code. See VectorPath; the build tag noasm leaves kernels out.
