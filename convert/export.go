@@ -130,10 +130,11 @@ func writeFile(path string, content io.Reader, size int64, r atomicfile.Replacem
 // CopyRaw writes the model blob of an Ollama store to dst, unchanged, after its
 // digest was verified, and a Modelfile beside it.
 func (s *Source) CopyRaw(ctx context.Context, dst string, opt RunOptions) (*Result, error) {
-	f, ok := s.weights()
-	if !ok {
-		return nil, &tensor.Error{Op: "copy", File: s.Path, Err: fmt.Errorf("only a model of an Ollama store can be copied as it is, named ollama:NAME: %w", tensor.ErrUnsupported)}
+	files := s.blobs()
+	if !s.Canonical || len(files) != 1 {
+		return nil, &tensor.Error{Op: "copy", File: s.Path, Err: fmt.Errorf("only a model of an Ollama store that is a GGUF can be copied as it is, named ollama:NAME: %w", tensor.ErrUnsupported)}
 	}
+	f := files[0]
 	if err := s.checkAll(dst, []string{dst}, opt.replacement()); err != nil {
 		return nil, err
 	}

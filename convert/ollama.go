@@ -1,13 +1,16 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 
 	"github.com/smelt-project/smelt/gguf"
 	"github.com/smelt-project/smelt/ollama"
+	"github.com/smelt-project/smelt/safetensors"
 	"github.com/smelt-project/smelt/tensor"
 )
 
@@ -40,24 +43,83 @@ func openOllama(path, name string, opt OpenOptions) (*Source, error) {
 	return s, nil
 }
 
-// readStore reads the model blob of an entry of a store.
+// readStore reads the model of an entry of a store: one GGUF, or a layer for each
+// tensor.
 func (s *Source) readStore() error {
 	blob, err := s.Store.Weights()
-	if err != nil {
+	if err == nil {
+		f, err := s.openBlob(blob)
+		if err != nil {
+			return err
+		}
+		s.Model, err = gguf.Read(f, f.Size(), blob.Path)
+		if err != nil {
+			return err
+		}
+	} else if tensors := s.Store.ByRole(ollama.RoleTensor); len(tensors) > 0 {
+		if err := s.readLayers(tensors); err != nil {
+			return err
+		}
+	} else {
 		return err
 	}
-	f, err := blob.Open()
+	s.Model.Notes = append(s.Model.Notes, s.Store.Notes...)
+	return nil
+}
+
+func (s *Source) openBlob(b *ollama.Blob) (*ollama.File, error) {
+	f, err := b.Open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.closers = append(s.closers, f)
-	s.Files = []File{{blob.Path, f.Size()}}
-	m, err := gguf.Read(f, f.Size(), blob.Path)
-	if err != nil {
+	s.Files = append(s.Files, File{b.Path, f.Size()})
+	return f, nil
+}
+
+// readLayers reads a model for Ollama's MLX engine: a safetensors file for each
+// tensor, under the names of the Hugging Face folder that it was made from, and
+// that folder's configuration.
+func (s *Source) readLayers(layers []*ollama.Blob) error {
+	s.Canonical = false
+	var all []*tensor.Tensor
+	format := ""
+	for _, b := range layers {
+		f, err := s.openBlob(b)
+		if err != nil {
+			return err
+		}
+		m, err := safetensors.Read(f, f.Size(), b.Path)
+		if err != nil {
+			return err
+		}
+		format, all = m.Format, append(all, m.Tensors()...)
+	}
+	var err error
+	if s.Model, err = tensor.NewModel(format, tensor.Meta{}, all); err != nil {
 		return err
 	}
-	m.Notes = append(m.Notes, s.Store.Notes...)
-	s.Model = m
+	for _, name := range configNames {
+		c, err := readConfigIn(s.Store.Files(), name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return &tensor.Error{Op: "read config", File: s.Path, Err: err}
+		}
+		s.Configs = append(s.Configs, c)
+	}
+	return nil
+}
+
+// beside returns where the files of a tokenizer may stand; nil if nowhere.
+func (s *Source) beside() fs.FS {
+	switch {
+	case s.Folder != "":
+		return os.DirFS(s.Folder)
+	case s.Store != nil && !s.Canonical:
+		return s.Store.Files()
+	}
 	return nil
 }
 
@@ -73,14 +135,35 @@ func (s *Source) storeMeta() []tensor.KV {
 	return kvs
 }
 
-// weights returns the open model blob of the store.
-func (s *Source) weights() (f *ollama.File, ok bool) {
+// blobs returns the open files of the store.
+func (s *Source) blobs() []*ollama.File {
+	var files []*ollama.File
 	for _, c := range s.closers {
 		if f, ok := c.(*ollama.File); ok {
-			return f, true
+			files = append(files, f)
 		}
 	}
-	return nil, false
+	return files
+}
+
+// verifyBlobs compares the digests of what was read with the manifest's.
+func (s *Source) verifyBlobs(ctx context.Context) error {
+	for _, f := range s.blobs() {
+		if err := f.Verify(ctx, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unchangedBlobs tells whether what was verified is what was read.
+func (s *Source) unchangedBlobs() error {
+	for _, f := range s.blobs() {
+		if err := f.Unchanged(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var _ io.ReaderAt = (*ollama.File)(nil)

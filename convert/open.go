@@ -270,20 +270,25 @@ func (f *folder) configs() ([]arch.Config, error) {
 
 // ReadConfig reads a config.json or params.json.
 func ReadConfig(path string) (arch.Config, error) {
-	st, err := os.Stat(path)
+	c, err := readConfigIn(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+	if err != nil {
+		return arch.Config{}, &tensor.Error{Op: "read config", File: path, Err: notFound(err)}
+	}
+	return c, nil
+}
+
+func readConfigIn(fsys fs.FS, name string) (arch.Config, error) {
+	st, err := fs.Stat(fsys, name)
 	if err == nil && st.Size() > maxConfig {
 		err = fmt.Errorf("%d bytes, at most %d are read: %w", st.Size(), maxConfig, tensor.ErrTooLarge)
 	}
 	if err != nil {
-		return arch.Config{}, &tensor.Error{Op: "read config", File: path, Err: notFound(err)}
+		return arch.Config{}, err
 	}
-	b, err := os.ReadFile(path)
+	b, err := fs.ReadFile(fsys, name)
 	if err != nil {
-		return arch.Config{}, &tensor.Error{Op: "read config", File: path, Err: err}
+		return arch.Config{}, err
 	}
 	meta, err := arch.FlattenJSON(b)
-	if err != nil {
-		return arch.Config{}, &tensor.Error{Op: "read config", File: path, Err: err}
-	}
-	return arch.Config{From: filepath.Base(path), Meta: meta}, nil
+	return arch.Config{From: name, Meta: meta}, err
 }

@@ -170,14 +170,12 @@ func (p *pass) all(ctx context.Context, workers int) error {
 	for range min(workers, max(len(p.batches), 1)) {
 		g.Go(func() error { return p.work(ctx, workers) })
 	}
-	f, stored := p.runs[0].plan.Source.weights()
-	if stored {
-		g.Go(func() error { return f.Verify(ctx, nil) })
-	}
-	if err := g.Wait(); err != nil || !stored {
+	src := p.runs[0].plan.Source
+	g.Go(func() error { return src.verifyBlobs(ctx) })
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	return f.Unchanged() // what was verified is what was read
+	return src.unchangedBlobs()
 }
 
 // work takes one batch after another until none is left.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -377,7 +378,7 @@ func (p *Plan) openVocabulary(opt Options) (*tokenizer.Vocab, error) {
 	if p.Arch == "whisper" {
 		return tokenizer.WhisperGGUF(n)
 	}
-	vocab, err := findVocabulary(opt, p.Source.Folder)
+	vocab, err := findVocabulary(opt, p.Source.beside())
 	if err != nil || n == 0 {
 		return vocab, err
 	}
@@ -398,8 +399,8 @@ func (p *Plan) vocabSize() int {
 // tokenizer.json that is not recognised.
 const preKey = "tokenizer.ggml.pre"
 
-// findVocabulary opens the tokenizer that the options name, or the one in folder.
-func findVocabulary(opt Options, folder string) (*tokenizer.Vocab, error) {
+// findVocabulary opens the tokenizer that the options name, or the one in beside.
+func findVocabulary(opt Options, beside fs.FS) (*tokenizer.Vocab, error) {
 	var how tokenizer.Options
 	for _, pair := range opt.Meta {
 		if pre, ok := strings.CutPrefix(pair, preKey+"="); ok {
@@ -408,10 +409,10 @@ func findVocabulary(opt Options, folder string) (*tokenizer.Vocab, error) {
 	}
 	path := opt.Tokenizer
 	if path == "" {
-		if folder == "" {
+		if beside == nil {
 			return nil, tokenizer.ErrNotFound
 		}
-		return how.Open(os.DirFS(folder), ".")
+		return how.Open(beside, ".")
 	}
 	fail := func(err error) (*tokenizer.Vocab, error) {
 		return nil, &tensor.Error{Op: "open tokenizer", File: path, Err: err}

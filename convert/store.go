@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +87,7 @@ func (o *storeOutput) create(p *Plan) ([]*sink, error) {
 }
 
 func (o *storeOutput) commit(ctx context.Context, r *run) (*Result, error) {
-	d, err := describe(r.plan.Source, r.plan.Meta, r.plan.infos())
+	d, err := describe(r.plan.Source, r.plan.options.Tokenizer, r.plan.Meta, r.plan.infos())
 	if err != nil {
 		return nil, errors.Join(err, abort([]*run{r}))
 	}
@@ -156,7 +157,7 @@ func (s *Source) Import(ctx context.Context, dst string, opt RunOptions) (*Resul
 	if s.Store != nil {
 		return s.importBlobs(ctx, a, opt)
 	}
-	d, err := describe(s, s.Model.Meta, infosOfModel(s.Model))
+	d, err := describe(s, "", s.Model.Meta, infosOfModel(s.Model))
 	if err == nil {
 		err = a.Import(ctx, ollama.RoleModel, s.Files[0].Path, opt.Progress)
 	}
@@ -195,13 +196,14 @@ func (s *Source) importBlobs(ctx context.Context, a *ollama.Addition, opt RunOpt
 }
 
 // describe derives what Ollama keeps beside a GGUF of that metadata and these
-// tensors, with what stands beside the source.
-func describe(s *Source, meta tensor.Meta, infos []tensor.Info) (*ollama.Description, error) {
+// tensors, with what stands beside the source, or beside the tokenizer if that is
+// elsewhere.
+func describe(s *Source, tokenizer string, meta tensor.Meta, infos []tensor.Info) (*ollama.Description, error) {
 	g := ollama.GGUF{}
 	for _, kv := range meta.All() {
 		g.Metadata = append(g.Metadata, ollama.KV{Key: kv.Key, Value: kv.Value})
 	}
-	sampling, err := s.sampling()
+	sampling, err := s.sampling(tokenizer)
 	if err != nil {
 		return nil, err
 	}
@@ -247,19 +249,23 @@ var samplingKeys = []struct{ field, key string }{
 	{"repetition_penalty", "general.sampling.penalty_repeat"},
 }
 
-// sampling reads the generation_config.json beside the source. One that says not
+// sampling reads the generation_config.json in the tokenizer's folder, or beside
+// the source. One that says not
 // to sample recommends nothing.
-func (s *Source) sampling() ([]ollama.KV, error) {
-	if s.Folder == "" || s.Store != nil {
+func (s *Source) sampling(tokenizer string) ([]ollama.KV, error) {
+	beside := s.beside()
+	if st, err := os.Stat(tokenizer); err == nil && st.IsDir() {
+		beside = os.DirFS(tokenizer)
+	}
+	if beside == nil {
 		return nil, nil
 	}
-	path := filepath.Join(s.Folder, generationConfig)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	c, err := readConfigIn(beside, generationConfig)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	c, err := ReadConfig(path)
 	if err != nil {
-		return nil, err
+		return nil, &tensor.Error{Op: "read " + generationConfig, File: cmp.Or(tokenizer, s.Path), Err: err}
 	}
 	if v, ok := c.Meta.Get("do_sample"); ok && v == false {
 		return nil, nil

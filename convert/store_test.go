@@ -3,6 +3,8 @@ package convert
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -121,6 +123,81 @@ func TestModelOfAStoreKeepsItsLayersInAnother(t *testing.T) {
 			t.Errorf("in the same store, %s is %s; want present", b.Role, b.Storage)
 		}
 	}
+}
+
+// safetensorsOf returns a safetensors file of one tensor.
+func safetensorsOf(t *testing.T, x *tensor.Tensor) string {
+	t.Helper()
+	data := make([]byte, x.Size())
+	if err := x.ReadFull(data, 0); err != nil {
+		t.Fatal(err)
+	}
+	header, err := json.Marshal(map[string]any{x.Name: map[string]any{
+		"dtype": strings.ToUpper(x.DType.String()), "shape": x.Shape, "data_offsets": []int{0, len(data)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))) + string(header) + string(data)
+}
+
+func TestModelOfTheMLXEngineBecomesTheFileOfItsFolder(t *testing.T) {
+	const folder = "testdata/tiny/hf"
+	src, err := Open(folder, OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	store := ollamatest.New(t)
+	layers := []ollama.Layer{store.Layer(ollama.RoleConfig, `{"model_format":"safetensors"}`)}
+	for _, x := range src.Model.Tensors() {
+		l := store.Layer(ollama.RoleTensor, safetensorsOf(t, x))
+		l.Name = x.Name
+		layers = append(layers, l)
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := store.Layer(ollama.RoleJSON, string(b))
+		l.Name = filepath.Base(path)
+		layers = append(layers, l)
+	}
+	store.Model("tiny", layers...)
+	want := digests(t, convertFile(t, folder, "a.gguf", Options{Type: "f16"}, RunOptions{}))
+	dir := t.TempDir()
+	m, err := Open("ollama:tiny", OpenOptions{OllamaDir: store.Dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	dst := filepath.Join(dir, "b.gguf")
+	p, err := NewPlan(context.Background(), m, dst, Options{Type: "f16"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Run(context.Background(), dst, RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got := digests(t, dst)
+	for name, w := range want {
+		if got[name] != w {
+			t.Errorf("%s is %s; want %s", name, got[name], w)
+		}
+	}
+	to := ollamatest.New(t)
+	if _, err := m.Import(context.Background(), "ollama:moved", RunOptions{Store: StoreOptions{Dir: to.Dir}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(to.Resolve("moved").Manifest.Layers); got != len(layers)-1 {
+		t.Errorf("%d layers were moved; want %d", got, len(layers)-1)
+	}
+	wantWhole(t, to.Dir)
 }
 
 func TestDestinationsThatAreNoModelOfAStore(t *testing.T) {
