@@ -6,11 +6,11 @@ import (
 	"github.com/smelt-project/smelt/infer"
 )
 
-// How much of an attention a task works on at a time: its scores stay in the
-// first cache.
+// How much of an attention a task works on at a time: whole tiles of all kernels,
+// whose scores stay in the first cache.
 const (
-	attendQueries = 16 * tileRows
-	attendKeys    = 4 * tileCols
+	attendQueries = 96
+	attendKeys    = 64
 )
 
 // Attend makes y, the values weighted by the softmax of the scaled products of
@@ -44,12 +44,14 @@ type attention struct {
 	q, k, v, y []float32
 }
 
-// padded is n rounded up to whole tiles of columns.
-func padded(n int) int { return (n + tileCols - 1) / tileCols * tileCols }
+// padded is the elements of a head rounded up to whole tiles of columns.
+func (a *attention) padded() int {
+	return (a.h.Dim + a.kernels.cols - 1) / a.kernels.cols * a.kernels.cols
+}
 
 // block computes head of the queries lo to hi.
 func (a *attention) block(s *scratch, head, lo, hi int) {
-	n, dim := hi-lo, padded(a.h.Dim)
+	n, dim := hi-lo, a.padded()
 	kv, stride := head*a.h.KVHeads/a.h.Heads, a.h.Heads*a.h.Dim
 	scores := sized(&s.scores, attendQueries*attendKeys)
 	out := sized(&s.out, attendQueries*(dim+2))
@@ -76,9 +78,9 @@ func (a *attention) block(s *scratch, head, lo, hi int) {
 			a.weigh(row, seen, &most[i], &sum[i], out[i*dim:][:dim])
 		}
 		values, step := a.valuesOf(s, kv, key, keys)
-		for j := 0; j < dim; j += tileCols {
-			for i := 0; i < n; i += tileRows {
-				a.kernels.tile(out[i*dim+j:], dim, scores[i*attendKeys:], attendKeys, values[j:], step, keys, min(tileRows, n-i))
+		for j := 0; j < dim; j += a.kernels.cols {
+			for i := 0; i < n; i += a.kernels.rows {
+				a.kernels.tile(out[i*dim+j:], dim, scores[i*attendKeys:], attendKeys, values[j:], step, keys, min(a.kernels.rows, n-i))
 			}
 		}
 	}
@@ -114,13 +116,13 @@ func (a *attention) weigh(row []float32, seen int, most, sum *float32, out []flo
 // dimOfPanel is how many rows a panel of keys has: whole steps of kernels.pack.
 func (a *attention) dimOfPanel() int { return (a.h.Dim + 7) / 8 * 8 }
 
-// packKeys returns keys of one head side by side, in panels of tileCols of them.
+// packKeys returns keys of one head side by side, in panels of a tile's columns.
 func (a *attention) packKeys(s *scratch, kv, first, n int) []float32 {
 	depth, stride := a.dimOfPanel(), a.h.KVHeads*a.h.Dim
-	rows := sized(&s.rows, tileCols*depth)
+	rows := sized(&s.rows, a.kernels.cols*depth)
 	panels := sized(&s.panel, attendKeys*depth)
-	for j := 0; j < n; j += tileCols {
-		for c := range min(tileCols, n-j) {
+	for j := 0; j < n; j += a.kernels.cols {
+		for c := range min(a.kernels.cols, n-j) {
 			copy(rows[c*depth:][:a.h.Dim], a.k[(first+j+c)*stride+kv*a.h.Dim:])
 		}
 		a.kernels.pack(panels[j*depth:], rows, depth, depth)
@@ -131,7 +133,7 @@ func (a *attention) packKeys(s *scratch, kv, first, n int) []float32 {
 // valuesOf returns the values of one head, and how far apart their rows are: where
 // they are, or with zeros after them where a row is not whole tiles.
 func (a *attention) valuesOf(s *scratch, kv, first, n int) (values []float32, step int) {
-	dim, stride := padded(a.h.Dim), a.h.KVHeads*a.h.Dim
+	dim, stride := a.padded(), a.h.KVHeads*a.h.Dim
 	from := a.v[first*stride+kv*a.h.Dim:]
 	if dim == a.h.Dim {
 		return from, stride
@@ -159,10 +161,10 @@ func (a *attention) score(s *scratch, scores []float32, head, kv, lo, n, first, 
 	}
 	clear(scores[:n*attendKeys])
 	panels := a.packKeys(s, kv, first, keys)
-	for j := 0; j < keys; j += tileCols {
-		for i := 0; i < n; i += tileRows {
+	for j := 0; j < keys; j += a.kernels.cols {
+		for i := 0; i < n; i += a.kernels.rows {
 			a.kernels.tile(scores[i*attendKeys+j:], attendKeys, a.q[(lo+i)*stride+head*a.h.Dim:], stride,
-				panels[j*a.dimOfPanel():], tileCols, a.h.Dim, min(tileRows, n-i))
+				panels[j*a.dimOfPanel():], a.kernels.cols, a.h.Dim, min(a.kernels.rows, n-i))
 		}
 	}
 }

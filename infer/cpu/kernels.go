@@ -6,27 +6,24 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-// The shape of a tile: rows of the left matrix, columns of the right one, which
-// are the lanes of its vectors.
-const (
-	tileRows = 6
-	tileCols = 16
-)
-
 // kernels is a set of inner loops. Its slices may be longer than what is used.
 type kernels struct {
 	name      string
 	available bool // on this machine
-	// tile makes c[r·ldc+j] += Σₚ a[r·lda+p]·b[p·ldb+j] for r below rows, at most
-	// tileRows, j below tileCols and p below k, at least 1.
-	tile func(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows int)
-	// pack makes panel[p·tileCols+j] = x[j·ld+p] for j below tileCols, p below k, a
+	// The shape of a tile: rows of the left matrix, columns of the right one, which
+	// are the lanes of vectors.
+	rows, cols int
+	step       int // elements of a vector
+	// tile makes c[r·ldc+j] += Σₚ a[r·lda+p]·b[p·ldb+j] for j below cols, p
+	// below k, at least 1, and r below n, at most rows.
+	tile func(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, n int)
+	// pack makes panel[p·cols+j] = x[j·ld+p] for j below cols, p below k, a
 	// multiple of 8.
 	pack func(panel, x []float32, ld, k int)
 	// dot returns Σ x[i]·y[i] over x.
 	dot func(x, y []float32) float32
 	// stored has products of x with a row of a type as it is stored, Σ w[i]·x[i]
-	// over x, a multiple of 8 elements, where that is faster than dot of the
+	// over x, a multiple of step elements, where that is faster than dot of the
 	// decoded row.
 	stored map[tensor.DType]func(w []byte, x []float32) float32
 	// maximum returns the largest of x, which is not empty.
@@ -41,7 +38,7 @@ type kernels struct {
 
 // goKernels are the reference, in plain Go.
 var goKernels = kernels{
-	name: "scalar", available: true, tile: tileGo, pack: packGo, dot: dotGo,
+	name: "scalar", available: true, rows: 6, cols: goCols, step: 8, tile: tileGo, pack: packGo, dot: dotGo,
 	maximum: maximumGo, exp: expGo, silu: siluGo, gelu: geluGo,
 }
 
@@ -62,11 +59,13 @@ func kernelsOf(path string) *kernels {
 	return best
 }
 
-func tileGo(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows int) {
-	for r := range rows {
-		var sum [tileCols]float32
+const goCols = 16
+
+func tileGo(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, n int) {
+	for r := range n {
+		var sum [goCols]float32
 		for p, x := range a[r*lda:][:k] {
-			for j, y := range b[p*ldb:][:tileCols] {
+			for j, y := range b[p*ldb:][:goCols] {
 				sum[j] += x * y
 			}
 		}
@@ -77,9 +76,9 @@ func tileGo(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, row
 }
 
 func packGo(panel, x []float32, ld, k int) {
-	for j := range tileCols {
+	for j := range goCols {
 		for p, v := range x[j*ld:][:k] {
-			panel[p*tileCols+j] = v
+			panel[p*goCols+j] = v
 		}
 	}
 }

@@ -73,3 +73,103 @@ func siluAVX2(y []float32, gate []float32, up []float32)
 //
 //go:noescape
 func geluAVX2(y []float32, x []float32)
+
+// tile1AVX512 is kernels.tile for 1 rows.
+//
+//go:noescape
+func tile1AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile2AVX512 is kernels.tile for 2 rows.
+//
+//go:noescape
+func tile2AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile3AVX512 is kernels.tile for 3 rows.
+//
+//go:noescape
+func tile3AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile4AVX512 is kernels.tile for 4 rows.
+//
+//go:noescape
+func tile4AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile5AVX512 is kernels.tile for 5 rows.
+//
+//go:noescape
+func tile5AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile6AVX512 is kernels.tile for 6 rows.
+//
+//go:noescape
+func tile6AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile7AVX512 is kernels.tile for 7 rows.
+//
+//go:noescape
+func tile7AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile8AVX512 is kernels.tile for 8 rows.
+//
+//go:noescape
+func tile8AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile9AVX512 is kernels.tile for 9 rows.
+//
+//go:noescape
+func tile9AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile10AVX512 is kernels.tile for 10 rows.
+//
+//go:noescape
+func tile10AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile11AVX512 is kernels.tile for 11 rows.
+//
+//go:noescape
+func tile11AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// tile12AVX512 is kernels.tile for 12 rows.
+//
+//go:noescape
+func tile12AVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb int, k int)
+
+// packAVX512 is kernels.pack.
+//
+//go:noescape
+func packAVX512(panel []float32, x []float32, ld int, k int)
+
+// dotF32AVX512 returns the sum of the products of elements, as many as x has in whole vectors.
+//
+//go:noescape
+func dotF32AVX512(w []float32, x []float32) float32
+
+// dotF16AVX512 returns the sum of the products of elements, as many as x has in whole vectors.
+//
+//go:noescape
+func dotF16AVX512(w []byte, x []float32) float32
+
+// dotBF16AVX512 returns the sum of the products of elements, as many as x has in whole vectors.
+//
+//go:noescape
+func dotBF16AVX512(w []byte, x []float32) float32
+
+// maximumAVX512 returns the largest of the elements in whole vectors, of which there is one at least.
+//
+//go:noescape
+func maximumAVX512(x []float32) float32
+
+// expAVX512 is kernels.exp for whole vectors.
+//
+//go:noescape
+func expAVX512(x []float32, scale float32, shift float32) float32
+
+// siluAVX512 is kernels.silu for whole vectors.
+//
+//go:noescape
+func siluAVX512(y []float32, gate []float32, up []float32)
+
+// geluAVX512 is kernels.gelu for whole vectors.
+//
+//go:noescape
+func geluAVX512(y []float32, x []float32)

@@ -37,12 +37,13 @@ func (c *trial) near(what string, got, want []float32, bound func(i int) float64
 // tile: two sums of k products in different orders are within 2(k+1)u of the sum
 // of the magnitudes (see backendtest). Nothing else of c changes.
 func (c *trial) tile(k, rows int) {
-	lda, ldb, ldc := k+c.r.IntN(9), tileCols+c.r.IntN(9), tileCols+c.r.IntN(9)
+	cols := c.k.cols
+	lda, ldb, ldc := k+c.r.IntN(9), cols+c.r.IntN(9), cols+c.r.IntN(9)
 	a, b, got := c.normal(rows*lda), c.normal(k*ldb), c.normal(rows*ldc)
 	want := append([]float32(nil), got...)
 	size := make([]float64, len(got))
 	for r := range rows {
-		for j := range tileCols {
+		for j := range cols {
 			size[r*ldc+j] = math.Abs(float64(got[r*ldc+j]))
 			for p := range k {
 				size[r*ldc+j] += math.Abs(float64(a[r*lda+p] * b[p*ldb+j]))
@@ -50,17 +51,24 @@ func (c *trial) tile(k, rows int) {
 		}
 	}
 	c.k.tile(got, ldc, a, lda, b, ldb, k, rows)
-	tileGo(want, ldc, a, lda, b, ldb, k, rows)
+	for j := 0; j < cols; j += goCols {
+		tileGo(want[j:], ldc, a, lda, b[j:], ldb, k, rows)
+	}
 	c.near("tile", got, want, func(i int) float64 { return 2.02 * float64(k+2) * 0x1p-24 * size[i] })
 }
 
 func (c *trial) pack(k int) {
 	ld := k + c.r.IntN(9)
-	x := c.normal(tileCols * ld)
-	got, want := c.normal(k*tileCols+1), make([]float32, k*tileCols+1)
-	want[k*tileCols] = got[k*tileCols]
+	cols := c.k.cols
+	x := c.normal(cols * ld)
+	got, want := c.normal(k*cols+1), make([]float32, k*cols+1)
+	want[k*cols] = got[k*cols]
 	c.k.pack(got, x, ld, k)
-	packGo(want, x, ld, k)
+	for j := range cols {
+		for p := range k {
+			want[p*cols+j] = x[j*ld+p]
+		}
+	}
 	c.near("pack", got, want, func(int) float64 { return 0 })
 }
 
@@ -72,7 +80,7 @@ func (c *trial) dots(n int) {
 	}
 	bound := func(int) float64 { return 2.02 * float64(n+1) * 0x1p-24 * size }
 	c.near("dot", []float32{c.k.dot(x, y)}, []float32{dotGo(x, y)}, bound)
-	n = n / 8 * 8
+	n = n / c.k.step * c.k.step
 	for d, dot := range c.k.stored {
 		codec, err := quantize.CodecOf(d)
 		if err != nil {
@@ -114,7 +122,7 @@ func TestKernelsEqualTheGoCode(t *testing.T) {
 	onKernels(t, func(t *testing.T, k *kernels) {
 		c := &trial{t, k, rand.New(rand.NewPCG(1, 9))}
 		for round := range 200 {
-			c.tile(1+c.r.IntN(2*blockElems), 1+round%tileRows)
+			c.tile(1+c.r.IntN(2*blockElems), 1+round%k.rows)
 			c.pack(8 * c.r.IntN(40))
 			c.dots(c.r.IntN(600))
 			x := c.normal(1 + c.r.IntN(100))
@@ -131,10 +139,10 @@ func TestKernelsEqualTheGoCode(t *testing.T) {
 func TestKernelsPassOnNaN(t *testing.T) {
 	nan := float32(math.NaN())
 	onKernels(t, func(t *testing.T, k *kernels) {
-		for i := range 13 {
-			x, y := make([]float32, 13), make([]float32, 13)
+		for i := range 23 {
+			x, y := make([]float32, 23), make([]float32, 23)
 			x[i] = nan
-			ones := make([]float32, 13)
+			ones := make([]float32, 23)
 			for i := range ones {
 				ones[i] = 1
 			}
@@ -169,7 +177,7 @@ func FuzzKernels(f *testing.F) {
 		for i := range vectorKernels {
 			if k := &vectorKernels[i]; k.available {
 				c := &trial{t, k, rand.New(rand.NewPCG(uint64(n), 1))}
-				c.tile(1+int(n)%600, 1+int(n)%tileRows)
+				c.tile(1+int(n)%600, 1+int(n)%k.rows)
 				c.pack(int(n) % 600 / 8 * 8)
 				c.dots(int(n) % 600)
 				if len(x) > 0 {

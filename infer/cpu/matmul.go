@@ -30,9 +30,10 @@ func (b *Backend) multiply(op string, y []float32, w *weight, bias, x []float32,
 		b.multiplyFew(op, y, w, bias, x, n)
 		return
 	}
-	b.each(op, (w.rows+tileCols-1)/tileCols, func(s *scratch, task int) error {
-		first := task * tileCols
-		width := min(tileCols, w.rows-first)
+	cols, rows := b.kernels.cols, b.kernels.rows
+	b.each(op, (w.rows+cols-1)/cols, func(s *scratch, task int) error {
+		first := task * cols
+		width := min(cols, w.rows-first)
 		panel, err := b.panel(s, w, first, width)
 		if err != nil {
 			return err
@@ -42,8 +43,8 @@ func (b *Backend) multiply(op string, y []float32, w *weight, bias, x []float32,
 		}
 		for p := 0; p < w.cols; p += blockElems {
 			k := min(blockElems, w.cols-p)
-			for t := 0; t < n; t += tileRows {
-				b.tile(s, y[t*w.rows+first:], w.rows, width, x[t*w.cols+p:], w.cols, panel[p*tileCols:], tileCols, k, min(tileRows, n-t))
+			for t := 0; t < n; t += rows {
+				b.tile(s, y[t*w.rows+first:], w.rows, width, x[t*w.cols+p:], w.cols, panel[p*cols:], k, min(rows, n-t))
 			}
 		}
 		return nil
@@ -59,56 +60,46 @@ func set(y, bias []float32, first int) {
 	clear(y)
 }
 
-// tile is kernels.tile for results of which only width columns exist.
-func (b *Backend) tile(s *scratch, c []float32, ldc, width int, a []float32, lda int, panel []float32, ldb, k, rows int) {
-	if width == tileCols {
-		b.kernels.tile(c, ldc, a, lda, panel, ldb, k, rows)
+// tile is kernels.tile for a panel, and results of which only width columns exist.
+func (b *Backend) tile(s *scratch, c []float32, ldc, width int, a []float32, lda int, panel []float32, k, n int) {
+	cols := b.kernels.cols
+	if width == cols {
+		b.kernels.tile(c, ldc, a, lda, panel, cols, k, n)
 		return
 	}
-	whole := sized(&s.tile, tileRows*tileCols)
+	whole := sized(&s.tile, n*cols)
 	clear(whole)
-	b.kernels.tile(whole, tileCols, a, lda, panel, ldb, k, rows)
-	for r := range rows {
-		for j, v := range whole[r*tileCols:][:width] {
+	b.kernels.tile(whole, cols, a, lda, panel, cols, k, n)
+	for r := range n {
+		for j, v := range whole[r*cols:][:width] {
 			c[r*ldc+j] += v
 		}
 	}
 }
 
 // panel returns width rows of w from first side by side: element p of row first+j
-// at p·tileCols+j. Columns beyond width are of no use.
+// at p·cols+j. Columns beyond width are of no use.
 func (b *Backend) panel(s *scratch, w *weight, first, width int) ([]float32, error) {
-	raw, err := w.stored(s, first, first+width)
+	raw, err := w.read(s, first, first+width)
 	if err != nil {
 		return nil, err
 	}
-	panel := sized(&s.panel, (w.cols+7)/8*8*tileCols)
-	rows := sized(&s.rows, tileCols*blockElems)
+	cols := b.kernels.cols
+	panel := sized(&s.panel, (w.cols+7)/8*8*cols)
+	rows := sized(&s.rows, cols*blockElems)
 	for p := 0; p < w.cols; p += blockElems {
 		k := min(blockElems, w.cols-p)
 		for j := range width {
 			w.decodeStored(rows[j*blockElems:][:k], raw, j, p)
 		}
-		b.kernels.pack(panel[p*tileCols:], rows, blockElems, (k+7)/8*8)
+		b.kernels.pack(panel[p*cols:], rows, blockElems, (k+7)/8*8)
 	}
 	return panel, nil
-}
-
-// stored returns the bytes of rows lo to hi; none for a vector, which is decoded.
-func (w *weight) stored(s *scratch, lo, hi int) ([]byte, error) {
-	if w.vector != nil {
-		return nil, nil
-	}
-	return w.read(s, lo, hi)
 }
 
 // decodeStored fills dst with the elements from p, the first of a block, of row j
 // of raw.
 func (w *weight) decodeStored(dst []float32, raw []byte, j, p int) {
-	if w.vector != nil {
-		copy(dst, w.vector[j*w.cols+p:])
-		return
-	}
 	lo := j*w.rowBytes + int(w.t.DTypeBytes(p))
 	w.codec.Decode(dst, raw[lo:lo+int(w.t.DTypeBytes(len(dst)))])
 }
@@ -124,7 +115,7 @@ func (b *Backend) multiplyFew(op string, y []float32, w *weight, bias, x []float
 	b.each(op, (w.rows+rows-1)/rows, func(s *scratch, task int) error {
 		lo := task * rows
 		hi := min(w.rows, lo+rows)
-		raw, err := w.stored(s, lo, hi)
+		raw, err := w.read(s, lo, hi)
 		if err != nil {
 			return err
 		}
@@ -143,8 +134,8 @@ func (b *Backend) multiplyFew(op string, y []float32, w *weight, bias, x []float
 // dotOf returns how the products of row j of raw with n rows of x are made:
 // y[t·rows].
 func (b *Backend) dotOf(w *weight) func(s *scratch, y []float32, raw []byte, j int, x []float32, n int) {
-	if direct := b.kernels.stored[w.t.DType]; direct != nil && w.vector == nil {
-		const step = 8
+	if direct := b.kernels.stored[w.t.DType]; direct != nil {
+		step := b.kernels.step
 		whole := w.cols / step * step
 		return func(s *scratch, y []float32, raw []byte, j int, x []float32, n int) {
 			row, rest := raw[j*w.rowBytes:][:w.rowBytes], sized(&s.rows, step)[:w.cols-whole]

@@ -76,10 +76,6 @@ func (w *weight) read(s *scratch, lo, hi int) ([]byte, error) {
 
 // decode fills dst with row i.
 func (w *weight) decode(s *scratch, dst []float32, i int) error {
-	if w.vector != nil {
-		copy(dst, w.vector[i*w.cols:])
-		return nil
-	}
 	raw, err := w.read(s, i, i+1)
 	if err != nil {
 		return err

@@ -12,26 +12,43 @@ import (
 
 func main() {
 	ConstraintExpr("!noasm")
-	for rows := 1; rows <= tileRows; rows++ {
-		tile(rows)
+	for _, v := range []isa{avx2, avx512} {
+		for rows := 1; rows <= v.tileRows; rows++ {
+			v.tile(rows)
+		}
+		v.pack()
+		v.dot("dotF32", "float32", 4, fromF32)
+		v.dot("dotF16", "byte", 2, fromF16)
+		v.dot("dotBF16", "byte", 2, fromBF16)
+		v.maximum()
+		v.exponential()
+		v.silu()
+		v.gelu()
 	}
-	pack()
-	dot("dotF32", "float32", 4, fromF32)
-	dot("dotF16", "byte", 2, fromF16)
-	dot("dotBF16", "byte", 2, fromBF16)
-	maximum()
-	exponential()
-	silu()
-	gelu()
 	Generate()
 }
 
-// lanes is the number of float32 in a vector.
-const lanes = 8
+// An isa is an instruction set with vectors of that many float32. A tile has two
+// vectors of columns; its rows are as many as leave registers for the factors.
+type isa struct {
+	name     string
+	lanes    int
+	shift    uint64 // lanes is 1<<shift
+	tileRows int
+	reg      func() reg.VecVirtual
+}
+
+var (
+	avx2   = isa{"AVX2", 8, 3, 6, func() reg.VecVirtual { return YMM() }}
+	avx512 = isa{"AVX512", 16, 4, 12, func() reg.VecVirtual { return ZMM() }}
+)
+
+// bytes is the size of a vector.
+func (v isa) bytes() int { return 4 * v.lanes }
 
 // text begins a kernel.
-func text(name, signature, doc string) {
-	name += "AVX2"
+func (v isa) text(name, signature, doc string) {
+	name += v.name
 	TEXT(name, attr.NOSPLIT, "func"+signature)
 	Doc(name + " " + doc)
 	Pragma("noescape")
@@ -57,18 +74,18 @@ func stride(param string) reg.GPVirtual {
 }
 
 // spread fills a vector with a float32 parameter.
-func spread(param string) reg.VecVirtual {
+func (v isa) spread(param string) reg.VecVirtual {
 	addr, err := Param(param).Resolve()
 	if err != nil {
 		panic(err)
 	}
-	r := YMM()
+	r := v.reg()
 	VBROADCASTSS(addr.Addr, r)
 	return r
 }
 
-func zero() reg.VecVirtual {
-	r := YMM()
+func (v isa) zero() reg.VecVirtual {
+	r := v.reg()
 	VXORPS(r, r, r)
 	return r
 }

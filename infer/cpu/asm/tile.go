@@ -8,31 +8,25 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The shape of a tile, package cpu's: 12 of the 16 registers are sums.
-const (
-	tileRows = 6
-	tileCols = 2 * lanes
-)
-
 // tile multiplies that many rows of a with the columns of b. In each step the
 // elements of a column of a are repeated in all lanes and multiplied with a row
 // of b, which is read once.
-func tile(rows int) {
-	text(fmt.Sprintf("tile%d", rows), "(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k int)",
+func (v isa) tile(rows int) {
+	v.text(fmt.Sprintf("tile%d", rows), "(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k int)",
 		fmt.Sprintf("is kernels.tile for %d rows.", rows))
 	a, b, lda, ldb, k := base("a"), base("b"), stride("lda"), stride("ldb"), integer("k")
-	var sums [tileRows][2]reg.VecVirtual
-	for r := range rows {
-		sums[r] = [2]reg.VecVirtual{zero(), zero()}
+	sums := make([][2]reg.VecVirtual, rows)
+	for r := range sums {
+		sums[r] = [2]reg.VecVirtual{v.zero(), v.zero()}
 	}
 	at := rowsFrom(a, lda, rows)
 	step := func(p int) {
-		left, right := YMM(), YMM()
+		left, right := v.reg(), v.reg()
 		VMOVUPS(Mem{Base: b}, left)
-		VMOVUPS(Mem{Base: b, Disp: 4 * lanes}, right)
+		VMOVUPS(Mem{Base: b, Disp: v.bytes()}, right)
 		ADDQ(ldb, b)
 		for r := range rows {
-			x := YMM()
+			x := v.reg()
 			VBROADCASTSS(at.mem(r, 4*p), x)
 			VFMADD231PS(left, x, sums[r][0])
 			VFMADD231PS(right, x, sums[r][1])
@@ -56,7 +50,7 @@ func tile(rows int) {
 	c, ldc := base("c"), stride("ldc")
 	for r := range rows {
 		for i, sum := range sums[r] {
-			m := Mem{Base: c, Disp: 4 * lanes * i}
+			m := Mem{Base: c, Disp: v.bytes() * i}
 			VADDPS(m, sum, sum)
 			VMOVUPS(sum, m)
 		}
@@ -98,43 +92,51 @@ func (p pointers) advance(bytes int) {
 	}
 }
 
-// pack transposes squares of 8 by 8, of the first eight rows and the other eight.
-func pack() {
-	text("pack", "(panel, x []float32, ld, k int)", "is kernels.pack.")
+// square is the side of the squares that are transposed, with AVX2 in any case.
+const square = 8
+
+// pack transposes squares, of eight rows after the other eight.
+func (v isa) pack() {
+	v.text("pack", "(panel, x []float32, ld, k int)", "is kernels.pack.")
 	panel, x, ld, k := base("panel"), base("x"), stride("ld"), integer("k")
 	SHRQ(Imm(3), k)
-	upper := GP64()
-	MOVQ(ld, upper)
-	SHLQ(Imm(3), upper)
-	ADDQ(x, upper)
-	halves := []pointers{rowsFrom(x, ld, lanes), rowsFrom(upper, ld, lanes)}
-	loop("square", k, func() {
-		for h, rows := range halves {
-			var square [lanes]reg.VecVirtual
-			for r := range square {
-				square[r] = YMM()
-				VMOVUPS(rows.mem(r, 0), square[r])
+	cols := 2 * v.lanes
+	for first := 0; first < cols; first += square {
+		left, to, from := GP64(), GP64(), GP64()
+		MOVQ(k, left)
+		MOVQ(panel, to)
+		MOVQ(x, from)
+		rows := rowsFrom(from, ld, square)
+		loop(fmt.Sprintf("square%d", first), left, func() {
+			var side [square]reg.VecVirtual
+			for r := range side {
+				side[r] = YMM()
+				VMOVUPS(rows.mem(r, 0), side[r])
 			}
-			for p, column := range transposed(square) {
-				VMOVUPS(column, Mem{Base: panel, Disp: 4 * (p*tileCols + h*lanes)})
+			for p, column := range transposed(side) {
+				VMOVUPS(column, Mem{Base: to, Disp: 4 * (p*cols + first)})
 			}
-			rows.advance(4 * lanes)
-		}
-		ADDQ(U32(4*lanes*tileCols), panel)
-	})
+			rows.advance(4 * square)
+			ADDQ(U32(4*square*cols), to)
+		})
+		next := GP64()
+		MOVQ(ld, next)
+		SHLQ(Imm(3), next)
+		ADDQ(next, x)
+	}
 	end()
 }
 
 // transposed returns the columns of a square: pairs of rows are interleaved by
 // elements, then by pairs, then by halves.
-func transposed(rows [lanes]reg.VecVirtual) (columns [lanes]reg.VecVirtual) {
-	var pairs, fours [lanes]reg.VecVirtual
-	for i := 0; i < lanes; i += 2 {
+func transposed(rows [square]reg.VecVirtual) (columns [square]reg.VecVirtual) {
+	var pairs, fours [square]reg.VecVirtual
+	for i := 0; i < square; i += 2 {
 		pairs[i], pairs[i+1] = YMM(), YMM()
 		VUNPCKLPS(rows[i+1], rows[i], pairs[i])
 		VUNPCKHPS(rows[i+1], rows[i], pairs[i+1])
 	}
-	for i := 0; i < lanes; i += 4 {
+	for i := 0; i < square; i += 4 {
 		for j := range 2 {
 			low, high := YMM(), YMM()
 			VSHUFPS(Imm(0x44), pairs[i+2+j], pairs[i+j], low)
