@@ -146,8 +146,9 @@ func (s *Source) blobs() []*ollama.File {
 	return files
 }
 
-// verifyBlobs compares the digests of what was read with the manifest's.
-func (s *Source) verifyBlobs(ctx context.Context) error {
+// VerifyBlobs compares the digests of the weights of a model of a store with its
+// manifest. Of other sources there is nothing to compare.
+func (s *Source) VerifyBlobs(ctx context.Context) error {
 	for _, f := range s.blobs() {
 		if err := f.Verify(ctx, nil); err != nil {
 			return err

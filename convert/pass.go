@@ -171,7 +171,7 @@ func (p *pass) all(ctx context.Context, workers int) error {
 		g.Go(func() error { return p.work(ctx, workers) })
 	}
 	src := p.runs[0].plan.Source
-	g.Go(func() error { return src.verifyBlobs(ctx) })
+	g.Go(func() error { return src.VerifyBlobs(ctx) })
 	if err := g.Wait(); err != nil {
 		return err
 	}

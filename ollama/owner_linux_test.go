@@ -106,6 +106,37 @@ func TestUnreadableStoreSaysWhoseItIs(t *testing.T) {
 	}
 }
 
+func TestStoreThatCannotBeWrittenIsLeftAsItIs(t *testing.T) {
+	for _, sealed := range []string{"blobs", "manifests"} {
+		t.Run(sealed, func(t *testing.T) {
+			s := newShared(t)
+			path, _ := weightsFile(t, s.Dir)
+			dir := filepath.Join(s.Dir, sealed)
+			if err := os.Chmod(dir, 0o555); err != nil {
+				t.Fatal(err)
+			}
+			other := filepath.Join(s.Dir, map[string]string{"blobs": "manifests", "manifests": "blobs"}[sealed])
+			if err := os.Chmod(other, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			store, n := s.Open(), parse(t, "mine")
+			asNobody(t, func() {
+				_, err := add(store, n, path, ollama.AddOptions{Copy: true})
+				if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), " belongs to user ") {
+					t.Errorf("adding a model = %v; want permission denied, and whose the store is", err)
+				}
+			})
+			if got := files(t, dir); len(got) > 0 {
+				t.Errorf("%s holds %v", sealed, got)
+			}
+			c, err := store.Check(t.Context(), nil, ollama.CheckOptions{})
+			if err != nil || len(c.Broken()) > 0 {
+				t.Errorf("check = %+v, %v; want nothing broken", c, err)
+			}
+		})
+	}
+}
+
 func resolveSmol(s *ollama.Store) error {
 	n, err := ollama.ParseName("smol")
 	if err == nil {

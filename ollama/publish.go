@@ -270,7 +270,7 @@ func (a *Addition) publishManifest(data []byte) (err error) {
 		if gone := root.Remove(temp); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)
 		}
-		return a.fail(err)
+		return a.fail(&fs.PathError{Op: "write", Path: a.store.path("manifests", a.name.Path()), Err: underlying(err)})
 	}
 	return nil
 }

@@ -116,9 +116,7 @@ func rows(ctx context.Context, src *convert.Source, tensors []*tensor.Tensor, f 
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	if src.Store != nil {
-		g.Go(func() error { return verifyWeights(ctx, src) })
-	}
+	g.Go(func() error { return src.VerifyBlobs(ctx) })
 	for i, t := range tensors {
 		g.Go(func() error {
 			sum, err := t.Digest(ctx)
@@ -127,15 +125,6 @@ func rows(ctx context.Context, src *convert.Source, tensors []*tensor.Tensor, f 
 		})
 	}
 	return out, g.Wait()
-}
-
-// verifyWeights compares the digest of a store's model with its manifest.
-func verifyWeights(ctx context.Context, src *convert.Source) error {
-	blob, err := src.Store.Weights()
-	if err != nil {
-		return err
-	}
-	return blob.Verify(ctx, nil)
 }
 
 // printDescription prints d for a person: sentences, then tables. all is the
