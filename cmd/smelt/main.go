@@ -95,7 +95,7 @@ func (p *program) app() *cli.App {
 		OnUsageError:              onUsageError,
 		ExitErrHandler:            func(*cli.Context, error) {}, // the exit code is run's to return
 		Action:                    unknownCommand,
-		Commands:                  []*cli.Command{p.inspectCommand(), p.scanCommand(), p.convertCommand(), p.quantizeCommand(), p.mergeCommand(), p.ollamaCommand(), p.verifyCommand(), p.runCommand(), p.recipesCommand(), p.completionCommand(), p.manCommand(), p.versionCommand()},
+		Commands:                  []*cli.Command{p.inspectCommand(), p.scanCommand(), p.convertCommand(), p.quantizeCommand(), p.mergeCommand(), p.ollamaCommand(), p.verifyCommand(), p.runCommand(), p.transcribeCommand(), p.recipesCommand(), p.completionCommand(), p.manCommand(), p.versionCommand()},
 	}
 }
 

@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ROOT", root)
 			env.Setenv("STORIES", filepath.Join(root, "testdata", "stories260K"))
+			env.Setenv("RECITER", filepath.Join(root, "testdata", "reciter"))
 			env.Setenv("OLLAMA_MODELS", filepath.Join(env.WorkDir, "no-store"))
 			return nil
 		},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -34,17 +35,35 @@ func (p *program) newProgress(f *convertFlags) *progress {
 
 // start shows the bar for total bytes, and returns what moves it.
 func (g *progress) start(total int64) func(done int64) {
+	return g.show(total,
+		mpb.PrependDecorators(decor.CountersKibiByte("% .1f / % .1f ")),
+		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1000(0), " % .0f"), decor.Name(", "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left")))
+}
+
+// startTime shows the bar for a recording of that length, and returns what moves it.
+func (g *progress) startTime(total time.Duration) func(done, total time.Duration) {
+	clock := func(s decor.Statistics) string {
+		return fmt.Sprintf("%v / %v ", time.Duration(s.Current).Round(time.Second), time.Duration(s.Total).Round(time.Second))
+	}
+	move := g.show(int64(total), mpb.PrependDecorators(decor.Any(clock)),
+		mpb.AppendDecorators(decor.Name(" "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left")))
+	if move == nil {
+		return nil
+	}
+	return func(done, _ time.Duration) { move(int64(done)) }
+}
+
+// show shows a bar of that length and returns what moves it, nil where there is none.
+func (g *progress) show(total int64, opt ...mpb.BarOption) func(done int64) {
 	if g.terminal == nil {
 		return nil
 	}
 	g.bars = mpb.New(mpb.WithOutput(g.terminal), mpb.WithWidth(40))
-	g.bar = g.bars.New(total, mpb.BarStyle().Lbound("|").Rbound("|"), mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.CountersKibiByte("% .1f / % .1f ")),
-		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1000(0), " % .0f"), decor.Name(", "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left")))
+	g.bar = g.bars.New(total, mpb.BarStyle().Lbound("|").Rbound("|"), append(opt, mpb.BarRemoveOnComplete())...)
 	return g.move
 }
 
-// move sets the bar to done bytes. It is called concurrently, so that a call
+// move sets the bar to done. It is called concurrently, so that a call
 // may come after one with more.
 func (g *progress) move(done int64) {
 	g.mu.Lock()
