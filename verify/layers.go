@@ -50,14 +50,21 @@ func checkMapping(ctx context.Context, v *verifier) error {
 		if err != nil {
 			return err
 		}
-		return v.compareLayers(ctx, r, m, func(trace.Place) float64 { return floatError })
+		_, err = v.compareLayers(ctx, r, m, func(trace.Place) float64 { return floatError })
+		return err
 	})
 }
 
 // checkLayers runs the result.
 func checkLayers(ctx context.Context, v *verifier) error {
 	return v.withRuns(ctx, func(r *runs) error {
-		return v.compareLayers(ctx, r, v.Result.Model, v.layerLimit)
+		got, err := v.compareLayers(ctx, r, v.Result.Model, v.layerLimit)
+		for _, c := range got {
+			if logits := c.at[logitsAt]; logits != nil {
+				v.answers = append(v.answers, logits)
+			}
+		}
+		return err
 	})
 }
 
@@ -119,57 +126,76 @@ func (c *comparison) slack() float64 {
 	return l.Tensor
 }
 
-// compareLayers runs m and compares what is between its layers with what the
-// original computed. The first place that is off is looked into.
-func (v *verifier) compareLayers(ctx context.Context, r *runs, m *tensor.Model, limit func(trace.Place) float64) error {
+// compareLayers runs m, compares what is between its layers with what the
+// original computed, and returns it. The first place that is off is looked into.
+func (v *verifier) compareLayers(ctx context.Context, r *runs, m *tensor.Model, limit func(trace.Place) float64) ([]*computed, error) {
 	n := v.open(r, m)
 	if n == nil {
-		return nil
+		return nil, nil
 	}
-	sums, counts := map[trace.Place]float64{}, map[trace.Place]int{}
-	var places []trace.Place
+	var got []*computed
 	for i := range r.probes {
 		if v.expired() {
-			return errExpired
+			return nil, errExpired
 		}
-		got := newComputed(outline)
-		if err := n(ctx, &r.probes[i], got.keep); err != nil {
+		c := newComputed(outline)
+		if err := n(ctx, &r.probes[i], c.keep); err != nil {
 			if ctx.Err() != nil {
-				return context.Cause(ctx)
+				return nil, context.Cause(ctx)
 			}
-			v.find(mismatch(Finding{Expected: "a model that runs", Found: err.Error(), Cause: "the result cannot be run"}))
-			return nil
+			v.findBroken(err)
+			return nil, nil
 		}
-		want := r.computed[i]
-		for _, at := range union(want, got) {
-			sum, rows := math.NaN(), 1
-			if want.at[at] != nil {
-				sum, rows = want.at[at].squaredErrors(got.at[at])
-			}
-			if counts[at] == 0 {
-				places = append(places, at)
-			}
-			sums[at], counts[at] = sums[at]+sum, counts[at]+rows
-		}
+		got = append(got, c)
 		v.progress(int64(i+1), int64(len(r.probes)))
 	}
-	cause := ""
-	for _, at := range places {
-		f := Finding{Layer: at.String(), Metric: RelativeError, Got: Number(math.Sqrt(sums[at] / float64(counts[at]))), Limit: Number(limit(at)),
-			Expected: "the original's activations"}.judged()
-		if !f.OK && cause != "" {
-			f.Cause = "follows from " + cause
-		}
-		if !f.OK && cause == "" {
+	first := ""
+	for _, e := range activationErrors(r.computed, got) {
+		f := Finding{Layer: e.at.String(), Metric: RelativeError, Got: Number(e.value()), Limit: Number(limit(e.at)), Expected: "the original's activations"}.judged()
+		switch {
+		case f.OK:
+		case first != "":
+			f.Cause = "follows from " + first
+		default:
 			var err error
-			if f, err = v.explainLayer(ctx, r, m, n, at, f); err != nil {
-				return err
+			if f, err = v.explainLayer(ctx, r, m, n, e.at, f); err != nil {
+				return nil, err
 			}
-			cause = f.Layer
+			first = f.Layer
 		}
 		v.find(f)
 	}
-	return nil
+	return got, nil
+}
+
+// An activationError is the error at a place, over all probes.
+type activationError struct {
+	at   trace.Place
+	sum  float64 // of squares of relative errors, over rows
+	rows int
+}
+
+func (e *activationError) value() float64 { return math.Sqrt(e.sum / float64(e.rows)) }
+
+// activationErrors compares what two networks computed, in the order of places.
+func activationErrors(want, got []*computed) []*activationError {
+	var out []*activationError
+	by := map[trace.Place]*activationError{}
+	for i := range want {
+		for _, at := range union(want[i], got[i]) {
+			e := by[at]
+			if e == nil {
+				e = &activationError{at: at}
+				by[at], out = e, append(out, e)
+			}
+			sum, rows := math.NaN(), 1 // only one of them has the place
+			if w := want[i].at[at]; w != nil {
+				sum, rows = w.squaredErrors(got[i].at[at])
+			}
+			e.sum, e.rows = e.sum+sum, e.rows+rows
+		}
+	}
+	return out
 }
 
 // explainLayer looks inside the layer before a place for the first operation that

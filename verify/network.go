@@ -132,10 +132,15 @@ func (v *verifier) withRuns(ctx context.Context, fn func(*runs) error) error {
 func (v *verifier) open(r *runs, m *tensor.Model) network {
 	n, err := r.result(m, v.Backends[0])
 	if err != nil {
-		v.find(mismatch(Finding{Expected: "a model that runs", Found: err.Error(), Cause: "the result cannot be run"}))
+		v.findBroken(err)
 		return nil
 	}
 	return n
+}
+
+// findBroken records that the result does not run.
+func (v *verifier) findBroken(err error) {
+	v.find(mismatch(Finding{Expected: "a model that runs", Found: err.Error(), Cause: "the result cannot be run"}))
 }
 
 func originalLlama(n origin.Network) (network, bool) {

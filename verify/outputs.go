@@ -35,38 +35,36 @@ const (
 // places, so the share of such decisions is the least agreement. The mean of
 // log-probabilities of T tokens moves by less than σ; 3σ are allowed.
 func checkOutputs(ctx context.Context, v *verifier) error {
-	return v.withRuns(ctx, func(r *runs) error {
-		n := v.open(r, v.Result.Model)
-		if n == nil {
-			return nil
-		}
-		all := &v.agreement
-		for i := range r.probes {
-			if v.expired() {
-				return errExpired
+	return v.withAnswers(ctx, func(r *runs) error {
+		for i, b := range v.answers {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
 			}
-			got := newComputed(func(p trace.Place) bool { return p == logitsAt })
-			if err := n(ctx, &r.probes[i], got.keep); err != nil {
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
-				}
-				v.find(mismatch(Finding{Expected: "a model that runs", Found: err.Error(), Cause: "the result cannot be run"}))
+			a := r.computed[i].at[logitsAt]
+			if a.width != b.width || len(a.x) != len(b.x) {
+				v.find(mismatch(Finding{Layer: logitsAt.String(), Expected: fmt.Sprintf("logits of %d tokens", a.width), Found: strconv.Itoa(b.width), Cause: "the vocabularies have other sizes"}))
 				return nil
 			}
-			a, b := r.computed[i].at[logitsAt], got.at[logitsAt]
-			if a == nil || b == nil || a.width != b.width || len(a.x) != len(b.x) {
-				v.find(mismatch(Finding{Layer: logitsAt.String(), Expected: "as many logits", Found: "others", Cause: "the vocabularies have other sizes"}))
-				return nil
-			}
-			all.add(a, b, r.probes[i].ids, v.layerLimit(logitsAt))
-			v.answers = append(v.answers, b)
+			v.agreement.add(a, b, r.probes[i].ids, v.layerLimit(logitsAt))
 			v.addSample(r.probes[i].name, a, b)
 			v.progress(int64(i+1), int64(len(r.probes)))
 		}
-		for _, f := range all.findings() {
+		for _, f := range v.agreement.findings() {
 			v.findCaused(f)
 		}
 		return nil
+	})
+}
+
+// withAnswers calls fn if the result has answered: the layers check has kept its
+// logits.
+func (v *verifier) withAnswers(ctx context.Context, fn func(*runs) error) error {
+	return v.withRuns(ctx, func(r *runs) error {
+		if len(v.answers) < len(r.probes) {
+			v.leaveOut("the result did not answer, see the layers check")
+			return nil
+		}
+		return fn(r)
 	})
 }
 

@@ -195,9 +195,9 @@ const (
 // because they are less than 2m apart, may change, and all words after it; without
 // such a choice the word error rate is 0. Log-probabilities move by 3σ at most.
 func checkTranscript(ctx context.Context, v *verifier) error {
-	return v.withRuns(ctx, func(r *runs) error {
-		if len(v.answers) == 0 {
-			v.leaveOut("the result did not answer")
+	return v.withAnswers(ctx, func(r *runs) error {
+		if len(v.agreement.kl) == 0 {
+			v.leaveOut("the logits could not be compared, see the outputs check")
 			return nil
 		}
 		p := &r.probes[0]

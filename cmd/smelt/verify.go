@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/smelt-project/smelt/arch"
 	"github.com/smelt-project/smelt/audio"
 	"github.com/smelt-project/smelt/convert"
 	"github.com/smelt-project/smelt/infer"
 	"github.com/smelt-project/smelt/infer/cpu"
+	"github.com/smelt-project/smelt/internal/sums"
 	"github.com/smelt-project/smelt/verify"
 )
 
@@ -95,6 +97,11 @@ func (p *program) verify(c *cli.Context, f *verifyFlags) (err error) {
 	pair, err := f.pair(c.Context, original, result)
 	if err != nil {
 		return err
+	}
+	if opt.Level >= verify.Weights { // which reads all of both
+		if err := errors.Join(addDigests(c.Context, &pair.Original), addDigests(c.Context, &pair.Result)); err != nil {
+			return err
+		}
 	}
 	report, err := p.judge(c.Context, pair, opt, f)
 	if err != nil {
@@ -251,6 +258,24 @@ func sideOf(s *convert.Source) verify.Side {
 		side.Files = append(side.Files, verify.File{Path: f.Path, Size: f.Size})
 	}
 	return side
+}
+
+// addDigests states the SHA-256 of the files of a side, so that a report says
+// which files it is about.
+func addDigests(ctx context.Context, s *verify.Side) error {
+	var g errgroup.Group
+	for i := range s.Files {
+		g.Go(func() (err error) {
+			f, err := os.Open(s.Files[i].Path)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, f.Close()) }()
+			s.Files[i].SHA256, err = sums.Read(ctx, f, nil)
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // writePage writes the report as HTML.
