@@ -34,6 +34,10 @@ type Options struct {
 	Quantize  Quantization
 	Goal      Goal  // types by solving for the least error under it, instead of Type
 	Split     Split // of the files of a GGUF
+	// Progress is called while types are measured for Goal, with the bytes of the
+	// source that are done, counted once for each type, of those to do: with none
+	// done first, then from several goroutines at once. It may be nil.
+	Progress func(done, total int64)
 }
 
 // A Step makes one output tensor from one input tensor.

@@ -247,10 +247,12 @@ func (s *selection) notes() []string {
 			types[o.DType] = true
 		}
 		for _, i := range steps {
-			n, _ := s.draft.Steps[i].To.Shape.Elems() // newSample has checked it
-			row := int64(s.draft.Steps[i].To.Shape.Row())
-			all += n
-			measured += min(n, max(sampleElems/max(row, 1), 1)*row)
+			step := &s.draft.Steps[i]
+			n, _ := step.To.Shape.Elems() // newSample has checked it
+			if n > 0 {
+				rows, _ := step.sampled()
+				all, measured = all+n, measured+rows*int64(step.To.Shape.Row())
+			}
 		}
 	}
 	weight := "squared error"

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/smelt-project/smelt/quantize"
@@ -53,6 +54,23 @@ func measured(t *testing.T, p *Plan) [][]quantize.Option {
 		t.Fatal(err)
 	}
 	return options
+}
+
+func TestMeasuringTellsHowMuchIsDone(t *testing.T) {
+	var mu sync.Mutex
+	var calls, most, all int64
+	tell := func(done, total int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if calls == 0 && done != 0 || calls > 0 && total != all || done > total {
+			t.Errorf("call %d: %d of %d bytes, want none first and then up to %d", calls, done, total, all)
+		}
+		calls, most, all = calls+1, max(most, done), total
+	}
+	planned(t, layered(t), Options{Goal: Goal{BitsPerWeight: 5}, Progress: tell})
+	if calls < 3 || most != all || all == 0 {
+		t.Errorf("%d calls, the last of %d of %d bytes", calls, most, all)
+	}
 }
 
 func TestFilesAreNeverLargerThanAsked(t *testing.T) {

@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"math"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,10 +37,8 @@ func newSample(s *Step) (*sample, error) {
 	if n == 0 {
 		return m, nil
 	}
+	k, rowBytes := s.sampled()
 	m.of = n / row
-	k := min(m.of, max(sampleElems/row, 1))
-	src, _ := s.From.DType.Layout()
-	rowBytes := row / int64(src.Elems) * int64(src.Bytes)
 	m.src = make([]byte, k*rowBytes)
 	for i := range k {
 		at := i*(m.of/k) + i*(m.of%k)/k // i·of/k, without its overflow
@@ -50,6 +49,15 @@ func newSample(s *Step) (*sample, error) {
 	}
 	m.scale = float64(m.of) / float64(k) / meanOf(s.importance)
 	return m, nil
+}
+
+// sampled returns how many rows of a tensor that is not empty are measured, and
+// what each takes in the source.
+func (s *Step) sampled() (rows, rowBytes int64) {
+	row := int64(s.To.Shape.Row())
+	l, _ := s.From.DType.Layout()
+	n, _ := s.To.Shape.Elems() // whoever plans has checked it
+	return min(n/row, max(sampleElems/row, 1)), row / int64(l.Elems) * int64(l.Bytes)
 }
 
 // meanOf returns the mean of importances, 1 if there are none. Divided by it they
@@ -140,6 +148,7 @@ func (s *Step) types(bits float64) []tensor.DType {
 // their tensor.
 func (p *Plan) measure(ctx context.Context, options [][]quantize.Option, workers int) ([][]quantize.Option, error) {
 	measured := make([][]quantize.Option, len(options))
+	progress := p.measuring(options)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
 	for i := range options {
@@ -150,14 +159,34 @@ func (p *Plan) measure(ctx context.Context, options [][]quantize.Option, workers
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
-			measured[i], err = p.Steps[i].measure(options[i])
+			measured[i], err = p.Steps[i].measure(options[i], progress)
 			return err
 		})
 	}
 	return measured, g.Wait()
 }
 
-func (s *Step) measure(options []quantize.Option) (measured []quantize.Option, err error) {
+// measuring begins to tell how much of the options is measured, and returns what
+// goes on.
+func (p *Plan) measuring(options [][]quantize.Option) func(n int64) {
+	var total int64
+	var done atomic.Int64
+	for i := range options {
+		if len(options[i]) > 0 && p.Steps[i].From.Size() > 0 {
+			rows, rowBytes := p.Steps[i].sampled()
+			total += rows * rowBytes * int64(len(options[i]))
+		}
+	}
+	tell := p.options.Progress
+	if tell == nil {
+		tell = func(_, _ int64) {}
+	}
+	tell(0, total)
+	return func(n int64) { tell(done.Add(n), total) }
+}
+
+// measure tells progress the bytes of the source for each option.
+func (s *Step) measure(options []quantize.Option, progress func(n int64)) (measured []quantize.Option, err error) {
 	sampled, err := newSample(s)
 	if err != nil {
 		return nil, err
@@ -171,6 +200,7 @@ func (s *Step) measure(options []quantize.Option) (measured []quantize.Option, e
 		if ok {
 			measured = append(measured, o)
 		}
+		progress(int64(len(sampled.src)))
 	}
 	return measured, nil
 }

@@ -125,7 +125,7 @@ func (p *program) convert(c *cli.Context, f *convertFlags) (err error) {
 
 // convertOne makes one model, or prints the plan.
 func (p *program) convertOne(ctx context.Context, src *convert.Source, dst string, f *convertFlags) error {
-	plan, err := convert.NewPlan(ctx, src, dst, f.plan)
+	plan, err := p.newPlan(ctx, src, dst, f)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,19 @@ func (g *progress) show(total int64, opt ...mpb.BarOption) func(done int64) {
 	return g.move
 }
 
+// measuring shows a bar for what convert.Options.Progress tells.
+func (g *progress) measuring() func(done, total int64) {
+	if g.terminal == nil {
+		return nil
+	}
+	return func(done, total int64) {
+		if g.bar == nil { // the first call is alone
+			g.start(total)
+		}
+		g.move(done)
+	}
+}
+
 // move sets the bar to done. It is called concurrently, so that a call
 // may come after one with more.
 func (g *progress) move(done int64) {

@@ -103,7 +103,7 @@ func (p *program) quantize(c *cli.Context, f *convertFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	jobs, err := f.plans(c.Context, src, files)
+	jobs, err := p.plans(c.Context, src, files, f)
 	if err != nil {
 		return err
 	}
@@ -154,9 +154,9 @@ func (f *convertFlags) files(dst, types string) ([]typedFile, error) {
 }
 
 // plans decides about all files before the first is written.
-func (f *convertFlags) plans(ctx context.Context, src *convert.Source, files []typedFile) ([]convert.Job, error) {
+func (p *program) plans(ctx context.Context, src *convert.Source, files []typedFile, f *convertFlags) ([]convert.Job, error) {
 	f.plan.Type = files[0].recipe
-	first, err := convert.NewPlan(ctx, src, files[0].dst, f.plan)
+	first, err := p.newPlan(ctx, src, files[0].dst, f)
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +169,16 @@ func (f *convertFlags) plans(ctx context.Context, src *convert.Source, files []t
 		jobs = append(jobs, convert.Job{Plan: plan, Dst: file.dst})
 	}
 	return jobs, nil
+}
+
+// newPlan decides about one file. Where that takes measuring, a bar shows how far
+// it is.
+func (p *program) newPlan(ctx context.Context, src *convert.Source, dst string, f *convertFlags) (*convert.Plan, error) {
+	bar := p.newProgress(f)
+	f.plan.Progress = bar.measuring()
+	plan, err := convert.NewPlan(ctx, src, dst, f.plan)
+	bar.stop()
+	return plan, err
 }
 
 // doAll carries out the jobs, or prints their plans.
