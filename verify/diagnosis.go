@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/smelt-project/smelt/quantize"
 	"github.com/smelt-project/smelt/tensor"
@@ -40,12 +41,14 @@ var faults = []fault{
 	{"transposed", ofValues((*suspect).transposed)},
 	{"wrong sign", ofValues((*suspect).wrongSign)},
 	{"1 added or missing", ofValues((*suspect).constant)},
+	{"rounding", ofValues((*suspect).rounded)},
 	{"wrong scale", ofValues((*suspect).scaled)},
 	{"other bytes", otherBytes},
+	{"reversed", ofValues((*suspect).reversed)},
 	{"split in the wrong order", ofValues((*suspect).splitOrder)},
+	{"heads in another order", ofValues((*suspect).headOrder)},
 	{"rows swapped", ofValues((*suspect).swappedRows)},
 	{"shifted", ofValues((*suspect).shifted)},
-	{"rounding", ofValues((*suspect).rounded)},
 	{"some elements", ofValues((*suspect).someElements)},
 }
 
@@ -90,9 +93,9 @@ func (v *verifier) newSuspect(c *comparison) (*suspect, error) {
 	if s.y, err = numbers(c.got, n); err != nil {
 		return nil, err
 	}
-	// Values that went through the type once more lose as much again; half of that
-	// on top is for faults that make values harder to hold.
-	s.tol = max(1.5*c.own(), 1e-6)
+	// Values that went through the type once more are √2 times as far off; the rest
+	// is for faults that make values harder to hold.
+	s.tol = max(2*c.own(), 1e-6)
 	s.hi = len(s.x)
 	if c.first >= 0 && !c.weighed && !c.other {
 		l, _ := c.got.DType.Layout()
@@ -178,31 +181,20 @@ func (s *suspect) singleBit() string {
 	return fmt.Sprintf("a single bit differs, in byte %d of the tensor (%s)", s.first, place)
 }
 
-// zeroed finds runs of zeros where the original has none.
+// zeroed finds zeros in one run where the original has none, and the original's
+// values around them.
 func (s *suspect) zeroed() string {
-	lo, hi := -1, 0
-	for i, y := range s.y {
-		if y == 0 && s.x[i] != 0 && float64(abs(s.x[i])) > 0 {
-			if lo < 0 {
-				lo = i
-			}
-			hi = i + 1
-		}
-	}
-	if lo < 0 || s.lo > lo || hi-lo < 2 {
+	lo, hi := longestZeros(s.y[s.lo:s.hi])
+	lo, hi = lo+s.lo, hi+s.lo
+	if hi-lo < 2 || slices.Max(s.x[lo:hi]) == slices.Min(s.x[lo:hi]) {
 		return ""
 	}
-	zeros, fits := 0, 0
-	for i := s.lo; i < s.hi; i++ {
-		inside := i >= lo && i < hi
-		if inside && s.y[i] == 0 {
-			zeros++
+	if !s.explains(func(i int) float32 {
+		if i >= lo && i < hi {
+			return 0
 		}
-		if inside && s.y[i] == 0 || !inside && float64(abs(s.x[i]-s.y[i])) <= math.Max(s.maxZ, 1e-6*float64(abs(s.x[i]))) {
-			fits++
-		}
-	}
-	if zeros < hi-lo || fits < s.hi-s.lo {
+		return s.x[i]
+	}) {
 		return ""
 	}
 	switch rows := len(s.x) / s.row; {
@@ -214,6 +206,19 @@ func (s *suspect) zeroed() string {
 		return fmt.Sprintf("truncated: elements from %d on are 0", lo)
 	}
 	return fmt.Sprintf("zeroed: elements %d to %d are 0%s", lo, hi-1, s.where())
+}
+
+// longestZeros returns the longest run of zeros in y.
+func longestZeros(y []float32) (lo, hi int) {
+	start := 0
+	for i, v := range y {
+		if v != 0 {
+			start = i + 1
+		} else if i+1-start > hi-lo {
+			lo, hi = start, i+1
+		}
+	}
+	return lo, hi
 }
 
 func abs(x float32) float32 { return float32(math.Abs(float64(x))) }
@@ -275,20 +280,24 @@ func (s *suspect) transposed() string {
 
 // someElements is the last resort: it says how much differs, and where.
 func (s *suspect) someElements() string {
-	if s.weighed || s.other {
+	l, _ := s.got.DType.Layout()
+	switch {
+	case s.weighed || s.other:
 		return fmt.Sprintf("no known fault explains it; the cosine is %.4f, the worst block is at element %d", s.cosine(), s.worstAt)
-	}
-	n := s.hi - s.lo
-	if n < len(s.x) {
+	case s.hi-s.lo < len(s.x):
 		return fmt.Sprintf("values differ%s, others are exact; no known fault explains them", s.where())
+	case s.difBlocks*2 < s.blocks:
+		return fmt.Sprintf("values differ in %d of %d blocks of %d, the first at element %d, others are exact; no known fault explains them",
+			s.difBlocks, s.blocks, l.Elems, s.first/int64(l.Bytes)*int64(l.Elems))
 	}
 	return fmt.Sprintf("no known fault explains it: %d of %d bytes differ, the cosine is %.4f", s.difBytes, s.got.Size(), s.cosine())
 }
 
-// rounded tells values that are the original's, rounded otherwise.
+// rounded tells values that are the original's, rounded otherwise: many of them,
+// by no more than the type loses.
 func (s *suspect) rounded() string {
 	l, _ := s.got.DType.Layout()
-	if l.Kind == tensor.Block || s.relative() > 2.1*s.own() || s.own() == 0 {
+	if l.Kind == tensor.Block || s.relative() > 2.1*s.own() || s.own() == 0 || s.maxE > 2.1*s.maxZ || s.difBlocks*10 < s.blocks {
 		return ""
 	}
 	return "the values are the original's, but not rounded to nearest even"

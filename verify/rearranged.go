@@ -50,6 +50,51 @@ func (s *suspect) byRows(from func(r int) int) bool {
 	return s.everywhere(func(i int) float32 { return s.x[from(i/s.row)*s.row+i%s.row] })
 }
 
+// reversed finds rows or columns the other way round.
+func (s *suspect) reversed() string {
+	rows := len(s.x) / s.row
+	switch {
+	case rows > 1 && s.byRows(func(r int) int { return rows - 1 - r }):
+		return "rows in reverse"
+	case s.row > 1 && s.everywhere(func(i int) float32 { return s.x[i-i%s.row+s.row-1-i%s.row] }):
+		return "columns in reverse"
+	}
+	return ""
+}
+
+// headOrder finds whole heads in each other's place.
+func (s *suspect) headOrder() string {
+	rows := len(s.x) / s.row
+	for _, heads := range s.v.headCounts() {
+		if heads < 2 || rows%heads != 0 || rows == heads {
+			continue
+		}
+		if from := s.blockOrder(heads); from != nil {
+			moved := slices.DeleteFunc(slices.Clone(from), func(h int) bool { return from[h] == h })
+			if len(moved) == 2 {
+				return fmt.Sprintf("heads %d and %d are swapped", min(moved[0], moved[1]), max(moved[0], moved[1]))
+			}
+			return fmt.Sprintf("heads in another order: %d of %d are not in their place", len(moved), heads)
+		}
+	}
+	return ""
+}
+
+// blockOrder returns which of n equal parts of the original each part of the
+// result is, nil if one is none.
+func (s *suspect) blockOrder(n int) []int {
+	size := len(s.x) / n
+	from := make([]int, n)
+	for b := range n {
+		y := s.y[b*size : (b+1)*size]
+		from[b] = slices.IndexFunc(slices.Collect(slices.Chunk(s.x, size)), func(x []float32) bool { return s.close(x, y) })
+		if from[b] < 0 {
+			return nil
+		}
+	}
+	return from
+}
+
 // splitOrder finds parts in another order than the original's: of a matrix that
 // was split into two or three, of one that was joined from ranks, by rows or
 // columns, one after another or one row of each in turn.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -267,7 +268,7 @@ func (v *verifier) sharing(r *quantize.Recipe, facts quantize.Facts) float64 {
 func checkOffsets(_ context.Context, v *verifier) error {
 	size := map[string]int64{}
 	for _, f := range v.Result.Files {
-		size[f.Path] = f.Size
+		size[filepath.Base(f.Path)] = f.Size
 	}
 	placed := slices.DeleteFunc(slices.Clone(v.Result.Model.Tensors()), func(t *tensor.Tensor) bool { return t.Origin.Offset < 0 || t.Size() == 0 })
 	slices.SortStableFunc(placed, func(a, b *tensor.Tensor) int {
@@ -275,7 +276,7 @@ func checkOffsets(_ context.Context, v *verifier) error {
 	})
 	for i, t := range placed {
 		end := t.Origin.Offset + t.Size()
-		if n, ok := size[t.Origin.File]; ok && end > n {
+		if n, ok := size[filepath.Base(t.Origin.File)]; ok && end > n {
 			v.find(mismatch(Finding{Tensor: t.Name, Expected: fmt.Sprintf("at most byte %d", n), Found: fmt.Sprintf("bytes to %d", end), Cause: "truncated"}))
 		}
 		if i+1 < len(placed) && placed[i+1].Origin.File == t.Origin.File && placed[i+1].Origin.Offset < end {
