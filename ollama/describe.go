@@ -143,7 +143,7 @@ func paramValue(name string, v any) (any, bool) {
 	case r.CanInt():
 		return r.Int(), true
 	case r.CanUint() && r.Uint() <= math.MaxInt64:
-		return int64(r.Uint()), true
+		return int64(r.Uint()), true //nolint:gosec // it was compared
 	case r.Kind() == reflect.Bool, r.Kind() == reflect.String:
 		return v, true
 	}

@@ -102,3 +102,28 @@ func TestWhatAModelKeptInMetadataComesBack(t *testing.T) {
 		t.Errorf("messages %v, %v; want %v", got, err, m.Messages)
 	}
 }
+
+// Whatever a GGUF says, its description parses, and the text of its template is
+// one that Ollama can read.
+func FuzzDescribe(f *testing.F) {
+	f.Add(smolJinja, "llama", "", []byte(`[{"role":"user","content":"Hi"}]`))
+	f.Add(llama3, "", "{{ .Prompt }}", []byte("x"))
+	f.Fuzz(func(t *testing.T, jinja, family, license string, messages []byte) {
+		d := describe(ollama.KV{Key: "tokenizer.chat_template", Value: jinja}, ollama.KV{Key: "general.architecture", Value: family},
+			ollama.KV{Key: "general.license", Value: license}, ollama.KV{Key: "ollama.messages", Value: string(messages)},
+			ollama.KV{Key: "ollama.params." + family, Value: []any{license, 1}})
+		if _, err := template.New("").Parse(d.Template); err != nil {
+			t.Errorf("template %q: %v", d.Template, err)
+		}
+		b, err := json.Marshal(d.Params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ollama.ParseParams(b); err != nil {
+			t.Errorf("params %s: %v", b, err)
+		}
+		if len(d.System) > len(jinja) {
+			t.Errorf("a system prompt of %d bytes from a template of %d", len(d.System), len(jinja))
+		}
+	})
+}
