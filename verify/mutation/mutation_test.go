@@ -7,7 +7,6 @@ import (
 	"github.com/smelt-project/smelt/convert"
 	"github.com/smelt-project/smelt/infer"
 	"github.com/smelt-project/smelt/infer/cpu"
-	"github.com/smelt-project/smelt/quantize"
 	"github.com/smelt-project/smelt/verify"
 )
 
@@ -25,7 +24,7 @@ func backends(t *testing.T) []infer.Backend {
 	return []infer.Backend{b}
 }
 
-func subject(t *testing.T, typ string) *Subject {
+func subject(t *testing.T, opt convert.Options) *Subject {
 	t.Helper()
 	src, err := convert.Open(filepath.Join("..", "..", "testdata", "stories260K", "stories260K.pt"), convert.OpenOptions{})
 	if err != nil {
@@ -36,7 +35,7 @@ func subject(t *testing.T, typ string) *Subject {
 			t.Error(err)
 		}
 	})
-	s, err := Convert(t.Context(), src, t.TempDir(), convert.Options{To: "gguf", Type: typ})
+	s, err := Convert(t.Context(), src, t.TempDir(), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +54,7 @@ func TestEveryFaultIsDetectedAndMostAreNamed(t *testing.T) {
 	opt := verify.Options{Backends: backends(t)}
 	for _, typ := range []string{"f32", "f16", "Q8_0"} {
 		t.Run(typ, func(t *testing.T) {
-			s := subject(t, typ)
+			s := subject(t, convert.Options{To: "gguf", Type: typ})
 			var sum Summary
 			for _, m := range All() {
 				o, ok, err := Run(t.Context(), s, m, opt)
@@ -83,9 +82,13 @@ func TestEveryFaultIsDetectedAndMostAreNamed(t *testing.T) {
 
 func TestCorrectConversionsAreVerified(t *testing.T) {
 	opt := verify.Options{Backends: backends(t)}
-	for _, r := range quantize.Recipes() {
-		t.Run(r.Name, func(t *testing.T) {
-			report, err := verify.Run(t.Context(), subject(t, r.Name).Pair, opt)
+	importance, err := WriteImportance(subject(t, convert.Options{To: "gguf", Type: "f16"}), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range Types(importance) {
+		t.Run(typ.Name, func(t *testing.T) {
+			report, err := verify.Run(t.Context(), subject(t, typ.Options).Pair, opt)
 			if err != nil {
 				t.Fatal(err)
 			}
