@@ -217,6 +217,14 @@ func (v isa) decodeQ8_0(dst []float32, src []byte) {
 	decodeQ8_0AVX2(dst, src)
 }
 
+func (v isa) decodeQ4_0(dst []float32, src []byte) {
+	if v == avx512 {
+		decodeQ4_0AVX512(dst, src)
+		return
+	}
+	decodeQ4_0AVX2(dst, src)
+}
+
 func (v isa) magnitudes(most *[16]float32, x []float32) {
 	if v == avx512 {
 		magnitudesAVX512(most, x)

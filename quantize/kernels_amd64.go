@@ -144,6 +144,11 @@ func e2m1NumbersAVX2(x []float32, q *[256]uint8, by *[16]float32)
 //go:noescape
 func decodeQ8_0AVX2(dst []float32, src []byte)
 
+// decodeQ4_0AVX2 decodes the blocks of src; none has a scale that is a NaN.
+//
+//go:noescape
+func decodeQ4_0AVX2(dst []float32, src []byte)
+
 // magnitudesAVX2 sets most to the largest magnitude of each 16 of the 256 elements of x; that of a NaN is a NaN.
 //
 //go:noescape
@@ -338,6 +343,11 @@ func e2m1NumbersAVX512(x []float32, q *[256]uint8, by *[16]float32)
 //
 //go:noescape
 func decodeQ8_0AVX512(dst []float32, src []byte)
+
+// decodeQ4_0AVX512 decodes the blocks of src; none has a scale that is a NaN.
+//
+//go:noescape
+func decodeQ4_0AVX512(dst []float32, src []byte)
 
 // magnitudesAVX512 sets most to the largest magnitude of each 16 of the 256 elements of x; that of a NaN is a NaN.
 //

@@ -4994,21 +4994,21 @@ next:
 	VCVTPH2PS    X0, X0
 	VBROADCASTSS X0, Y0
 	VPMOVSXBD    2(CX), Y1
+	VPMOVSXBD    10(CX), Y2
+	VPMOVSXBD    18(CX), Y3
+	VPMOVSXBD    26(CX), Y4
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, (AX)
-	VPMOVSXBD    10(CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	VPMOVSXBD    18(CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 64(AX)
-	VPMOVSXBD    26(CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 96(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, 96(AX)
 	ADDQ         $0x22, CX
 	ADDQ         $0x00000080, AX
 	DECQ         DX
@@ -5017,6 +5017,62 @@ next:
 end:
 	VZEROUPPER
 	RET
+
+// func decodeQ4_0AVX2(dst []float32, src []byte)
+// Requires: AVX, AVX2, F16C
+TEXT ·decodeQ4_0AVX2(SB), NOSPLIT, $0-48
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  dst_len+8(FP), DX
+	SHRQ  $0x05, DX
+	TESTQ DX, DX
+	JZ    end
+
+next:
+	MOVWLZX      (CX), BX
+	VMOVD        BX, X0
+	VCVTPH2PS    X0, X0
+	VBROADCASTSS X0, Y0
+	VPMOVZXBD    2(CX), Y1
+	VPSRLD       $0x04, Y1, Y2
+	VPAND        constant15<>+0(SB), Y1, Y1
+	VPSUBD       constant42<>+0(SB), Y1, Y1
+	VPSUBD       constant42<>+0(SB), Y2, Y2
+	VPMOVZXBD    10(CX), Y3
+	VPSRLD       $0x04, Y3, Y4
+	VPAND        constant15<>+0(SB), Y3, Y3
+	VPSUBD       constant42<>+0(SB), Y3, Y3
+	VPSUBD       constant42<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	ADDQ         $0x12, CX
+	ADDQ         $0x00000080, AX
+	DECQ         DX
+	JNZ          next
+
+end:
+	VZEROUPPER
+	RET
+
+DATA constant42<>+0(SB)/4, $0x00000008
+DATA constant42<>+4(SB)/4, $0x00000008
+DATA constant42<>+8(SB)/4, $0x00000008
+DATA constant42<>+12(SB)/4, $0x00000008
+DATA constant42<>+16(SB)/4, $0x00000008
+DATA constant42<>+20(SB)/4, $0x00000008
+DATA constant42<>+24(SB)/4, $0x00000008
+DATA constant42<>+28(SB)/4, $0x00000008
+GLOBL constant42<>(SB), RODATA|NOPTR, $32
 
 // func magnitudesAVX2(most *[16]float32, x []float32)
 // Requires: AVX, AVX2
@@ -5201,9 +5257,6 @@ next:
 	VMULPS       constant21<>+0(SB), Y0, Y4
 	VCMPPS       $0x1e, Y4, Y2, Y4
 	VPSUBD       Y4, Y3, Y3
-	VMULPS       constant42<>+0(SB), Y0, Y4
-	VCMPPS       $0x1e, Y4, Y2, Y4
-	VPSUBD       Y4, Y3, Y3
 	VMULPS       constant43<>+0(SB), Y0, Y4
 	VCMPPS       $0x1e, Y4, Y2, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -5217,6 +5270,9 @@ next:
 	VCMPPS       $0x1e, Y4, Y2, Y4
 	VPSUBD       Y4, Y3, Y3
 	VMULPS       constant47<>+0(SB), Y0, Y4
+	VCMPPS       $0x1e, Y4, Y2, Y4
+	VPSUBD       Y4, Y3, Y3
+	VMULPS       constant48<>+0(SB), Y0, Y4
 	VCMPPS       $0x1e, Y4, Y2, Y2
 	VPSUBD       Y2, Y3, Y3
 	VXORPS       Y2, Y2, Y2
@@ -5224,16 +5280,13 @@ next:
 	VXORPS       Y2, Y2, Y2
 	VPCMPGTD     Y2, Y3, Y2
 	VANDPS       Y2, Y1, Y1
-	VPAND        constant48<>+0(SB), Y1, Y1
+	VPAND        constant42<>+0(SB), Y1, Y1
 	VPOR         Y1, Y3, Y3
 	VMOVAPS      Y3, Y1
 	VMOVUPS      32(CX), Y2
 	VXORPS       Y4, Y4, Y4
 	VANDPS       constant0<>+0(SB), Y2, Y3
 	VMULPS       constant21<>+0(SB), Y0, Y5
-	VCMPPS       $0x1e, Y5, Y3, Y5
-	VPSUBD       Y5, Y4, Y4
-	VMULPS       constant42<>+0(SB), Y0, Y5
 	VCMPPS       $0x1e, Y5, Y3, Y5
 	VPSUBD       Y5, Y4, Y4
 	VMULPS       constant43<>+0(SB), Y0, Y5
@@ -5249,6 +5302,9 @@ next:
 	VCMPPS       $0x1e, Y5, Y3, Y5
 	VPSUBD       Y5, Y4, Y4
 	VMULPS       constant47<>+0(SB), Y0, Y5
+	VCMPPS       $0x1e, Y5, Y3, Y5
+	VPSUBD       Y5, Y4, Y4
+	VMULPS       constant48<>+0(SB), Y0, Y5
 	VCMPPS       $0x1e, Y5, Y3, Y0
 	VPSUBD       Y0, Y4, Y4
 	VXORPS       Y0, Y0, Y0
@@ -5256,7 +5312,7 @@ next:
 	VXORPS       Y2, Y2, Y2
 	VPCMPGTD     Y2, Y4, Y2
 	VANDPS       Y2, Y0, Y0
-	VPAND        constant48<>+0(SB), Y0, Y0
+	VPAND        constant42<>+0(SB), Y0, Y0
 	VPOR         Y0, Y4, Y4
 	VMOVAPS      Y4, Y2
 	VBROADCASTSS 4(DX), Y0
@@ -5264,9 +5320,6 @@ next:
 	VXORPS       Y5, Y5, Y5
 	VANDPS       constant0<>+0(SB), Y3, Y4
 	VMULPS       constant21<>+0(SB), Y0, Y6
-	VCMPPS       $0x1e, Y6, Y4, Y6
-	VPSUBD       Y6, Y5, Y5
-	VMULPS       constant42<>+0(SB), Y0, Y6
 	VCMPPS       $0x1e, Y6, Y4, Y6
 	VPSUBD       Y6, Y5, Y5
 	VMULPS       constant43<>+0(SB), Y0, Y6
@@ -5282,6 +5335,9 @@ next:
 	VCMPPS       $0x1e, Y6, Y4, Y6
 	VPSUBD       Y6, Y5, Y5
 	VMULPS       constant47<>+0(SB), Y0, Y6
+	VCMPPS       $0x1e, Y6, Y4, Y6
+	VPSUBD       Y6, Y5, Y5
+	VMULPS       constant48<>+0(SB), Y0, Y6
 	VCMPPS       $0x1e, Y6, Y4, Y4
 	VPSUBD       Y4, Y5, Y5
 	VXORPS       Y4, Y4, Y4
@@ -5289,16 +5345,13 @@ next:
 	VXORPS       Y4, Y4, Y4
 	VPCMPGTD     Y4, Y5, Y4
 	VANDPS       Y4, Y3, Y3
-	VPAND        constant48<>+0(SB), Y3, Y3
+	VPAND        constant42<>+0(SB), Y3, Y3
 	VPOR         Y3, Y5, Y5
 	VMOVAPS      Y5, Y3
 	VMOVUPS      96(CX), Y4
 	VXORPS       Y6, Y6, Y6
 	VANDPS       constant0<>+0(SB), Y4, Y5
 	VMULPS       constant21<>+0(SB), Y0, Y7
-	VCMPPS       $0x1e, Y7, Y5, Y7
-	VPSUBD       Y7, Y6, Y6
-	VMULPS       constant42<>+0(SB), Y0, Y7
 	VCMPPS       $0x1e, Y7, Y5, Y7
 	VPSUBD       Y7, Y6, Y6
 	VMULPS       constant43<>+0(SB), Y0, Y7
@@ -5314,6 +5367,9 @@ next:
 	VCMPPS       $0x1e, Y7, Y5, Y7
 	VPSUBD       Y7, Y6, Y6
 	VMULPS       constant47<>+0(SB), Y0, Y7
+	VCMPPS       $0x1e, Y7, Y5, Y7
+	VPSUBD       Y7, Y6, Y6
+	VMULPS       constant48<>+0(SB), Y0, Y7
 	VCMPPS       $0x1e, Y7, Y5, Y0
 	VPSUBD       Y0, Y6, Y6
 	VXORPS       Y0, Y0, Y0
@@ -5321,7 +5377,7 @@ next:
 	VXORPS       Y4, Y4, Y4
 	VPCMPGTD     Y4, Y6, Y4
 	VANDPS       Y4, Y0, Y0
-	VPAND        constant48<>+0(SB), Y0, Y0
+	VPAND        constant42<>+0(SB), Y0, Y0
 	VPOR         Y0, Y6, Y6
 	VMOVAPS      Y6, Y4
 	VPAND        constant11<>+0(SB), Y1, Y1
@@ -5342,74 +5398,64 @@ next:
 	VZEROUPPER
 	RET
 
-DATA constant42<>+0(SB)/4, $0x3fc00000
-DATA constant42<>+4(SB)/4, $0x3fc00000
-DATA constant42<>+8(SB)/4, $0x3fc00000
-DATA constant42<>+12(SB)/4, $0x3fc00000
-DATA constant42<>+16(SB)/4, $0x3fc00000
-DATA constant42<>+20(SB)/4, $0x3fc00000
-DATA constant42<>+24(SB)/4, $0x3fc00000
-DATA constant42<>+28(SB)/4, $0x3fc00000
-GLOBL constant42<>(SB), RODATA|NOPTR, $32
-
-DATA constant43<>+0(SB)/4, $0x40200000
-DATA constant43<>+4(SB)/4, $0x40200000
-DATA constant43<>+8(SB)/4, $0x40200000
-DATA constant43<>+12(SB)/4, $0x40200000
-DATA constant43<>+16(SB)/4, $0x40200000
-DATA constant43<>+20(SB)/4, $0x40200000
-DATA constant43<>+24(SB)/4, $0x40200000
-DATA constant43<>+28(SB)/4, $0x40200000
+DATA constant43<>+0(SB)/4, $0x3fc00000
+DATA constant43<>+4(SB)/4, $0x3fc00000
+DATA constant43<>+8(SB)/4, $0x3fc00000
+DATA constant43<>+12(SB)/4, $0x3fc00000
+DATA constant43<>+16(SB)/4, $0x3fc00000
+DATA constant43<>+20(SB)/4, $0x3fc00000
+DATA constant43<>+24(SB)/4, $0x3fc00000
+DATA constant43<>+28(SB)/4, $0x3fc00000
 GLOBL constant43<>(SB), RODATA|NOPTR, $32
 
-DATA constant44<>+0(SB)/4, $0x40600000
-DATA constant44<>+4(SB)/4, $0x40600000
-DATA constant44<>+8(SB)/4, $0x40600000
-DATA constant44<>+12(SB)/4, $0x40600000
-DATA constant44<>+16(SB)/4, $0x40600000
-DATA constant44<>+20(SB)/4, $0x40600000
-DATA constant44<>+24(SB)/4, $0x40600000
-DATA constant44<>+28(SB)/4, $0x40600000
+DATA constant44<>+0(SB)/4, $0x40200000
+DATA constant44<>+4(SB)/4, $0x40200000
+DATA constant44<>+8(SB)/4, $0x40200000
+DATA constant44<>+12(SB)/4, $0x40200000
+DATA constant44<>+16(SB)/4, $0x40200000
+DATA constant44<>+20(SB)/4, $0x40200000
+DATA constant44<>+24(SB)/4, $0x40200000
+DATA constant44<>+28(SB)/4, $0x40200000
 GLOBL constant44<>(SB), RODATA|NOPTR, $32
 
-DATA constant45<>+0(SB)/4, $0x40a00000
-DATA constant45<>+4(SB)/4, $0x40a00000
-DATA constant45<>+8(SB)/4, $0x40a00000
-DATA constant45<>+12(SB)/4, $0x40a00000
-DATA constant45<>+16(SB)/4, $0x40a00000
-DATA constant45<>+20(SB)/4, $0x40a00000
-DATA constant45<>+24(SB)/4, $0x40a00000
-DATA constant45<>+28(SB)/4, $0x40a00000
+DATA constant45<>+0(SB)/4, $0x40600000
+DATA constant45<>+4(SB)/4, $0x40600000
+DATA constant45<>+8(SB)/4, $0x40600000
+DATA constant45<>+12(SB)/4, $0x40600000
+DATA constant45<>+16(SB)/4, $0x40600000
+DATA constant45<>+20(SB)/4, $0x40600000
+DATA constant45<>+24(SB)/4, $0x40600000
+DATA constant45<>+28(SB)/4, $0x40600000
 GLOBL constant45<>(SB), RODATA|NOPTR, $32
 
-DATA constant46<>+0(SB)/4, $0x40e00000
-DATA constant46<>+4(SB)/4, $0x40e00000
-DATA constant46<>+8(SB)/4, $0x40e00000
-DATA constant46<>+12(SB)/4, $0x40e00000
-DATA constant46<>+16(SB)/4, $0x40e00000
-DATA constant46<>+20(SB)/4, $0x40e00000
-DATA constant46<>+24(SB)/4, $0x40e00000
-DATA constant46<>+28(SB)/4, $0x40e00000
+DATA constant46<>+0(SB)/4, $0x40a00000
+DATA constant46<>+4(SB)/4, $0x40a00000
+DATA constant46<>+8(SB)/4, $0x40a00000
+DATA constant46<>+12(SB)/4, $0x40a00000
+DATA constant46<>+16(SB)/4, $0x40a00000
+DATA constant46<>+20(SB)/4, $0x40a00000
+DATA constant46<>+24(SB)/4, $0x40a00000
+DATA constant46<>+28(SB)/4, $0x40a00000
 GLOBL constant46<>(SB), RODATA|NOPTR, $32
 
-DATA constant47<>+0(SB)/4, $0x41200000
-DATA constant47<>+4(SB)/4, $0x41200000
-DATA constant47<>+8(SB)/4, $0x41200000
-DATA constant47<>+12(SB)/4, $0x41200000
-DATA constant47<>+16(SB)/4, $0x41200000
-DATA constant47<>+20(SB)/4, $0x41200000
-DATA constant47<>+24(SB)/4, $0x41200000
-DATA constant47<>+28(SB)/4, $0x41200000
+DATA constant47<>+0(SB)/4, $0x40e00000
+DATA constant47<>+4(SB)/4, $0x40e00000
+DATA constant47<>+8(SB)/4, $0x40e00000
+DATA constant47<>+12(SB)/4, $0x40e00000
+DATA constant47<>+16(SB)/4, $0x40e00000
+DATA constant47<>+20(SB)/4, $0x40e00000
+DATA constant47<>+24(SB)/4, $0x40e00000
+DATA constant47<>+28(SB)/4, $0x40e00000
 GLOBL constant47<>(SB), RODATA|NOPTR, $32
 
-DATA constant48<>+0(SB)/4, $0x00000008
-DATA constant48<>+4(SB)/4, $0x00000008
-DATA constant48<>+8(SB)/4, $0x00000008
-DATA constant48<>+12(SB)/4, $0x00000008
-DATA constant48<>+16(SB)/4, $0x00000008
-DATA constant48<>+20(SB)/4, $0x00000008
-DATA constant48<>+24(SB)/4, $0x00000008
-DATA constant48<>+28(SB)/4, $0x00000008
+DATA constant48<>+0(SB)/4, $0x41200000
+DATA constant48<>+4(SB)/4, $0x41200000
+DATA constant48<>+8(SB)/4, $0x41200000
+DATA constant48<>+12(SB)/4, $0x41200000
+DATA constant48<>+16(SB)/4, $0x41200000
+DATA constant48<>+20(SB)/4, $0x41200000
+DATA constant48<>+24(SB)/4, $0x41200000
+DATA constant48<>+28(SB)/4, $0x41200000
 GLOBL constant48<>(SB), RODATA|NOPTR, $32
 
 // func latticeRound4AVX2(points []uint16, which uint8, x []float32, w []float32, inv float32, d float32, number []int32, start []uint32, near []uint16, values []float32) (off uint8)
@@ -5537,7 +5583,7 @@ near:
 	VMOVUPS        32(SP), Y1
 	VBLENDVPS      Y8, Y7, Y1, Y1
 	VMOVUPS        Y1, 32(SP)
-	VPADDD         constant48<>+0(SB), Y7, Y7
+	VPADDD         constant42<>+0(SB), Y7, Y7
 	VMOVUPS        Y7, 64(SP)
 	ADDQ           $0x10, R11
 	SUBQ           $0x08, R9
@@ -5793,7 +5839,7 @@ near:
 	VMOVUPS        32(SP), Y1
 	VBLENDVPS      Y12, Y11, Y1, Y1
 	VMOVUPS        Y1, 32(SP)
-	VPADDD         constant48<>+0(SB), Y11, Y11
+	VPADDD         constant42<>+0(SB), Y11, Y11
 	VMOVUPS        Y11, 64(SP)
 	ADDQ           $0x10, R11
 	SUBQ           $0x08, R9
@@ -6006,7 +6052,7 @@ near:
 	VMOVUPS        64(SP), Y9
 	VBLENDVPS      Y12, Y11, Y9, Y9
 	VMOVUPS        Y9, 64(SP)
-	VPADDD         constant48<>+0(SB), Y11, Y11
+	VPADDD         constant42<>+0(SB), Y11, Y11
 	VMOVUPS        Y11, 96(SP)
 	ADDQ           $0x10, DI
 	SUBQ           $0x08, AX
@@ -9573,13 +9619,13 @@ next:
 	VCVTPH2PS    X0, X0
 	VBROADCASTSS X0, Z0
 	VPMOVSXBD    2(CX), Z1
+	VPMOVSXBD    18(CX), Z2
 	VCVTDQ2PS    Z1, Z1
 	VMULPS       Z0, Z1, Z1
 	VMOVUPS      Z1, (AX)
-	VPMOVSXBD    18(CX), Z1
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      Z2, 64(AX)
 	ADDQ         $0x22, CX
 	ADDQ         $0x00000080, AX
 	DECQ         DX
@@ -9588,6 +9634,44 @@ next:
 end:
 	VZEROUPPER
 	RET
+
+// func decodeQ4_0AVX512(dst []float32, src []byte)
+// Requires: AVX, AVX512F, F16C
+TEXT ·decodeQ4_0AVX512(SB), NOSPLIT, $0-48
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  dst_len+8(FP), DX
+	SHRQ  $0x05, DX
+	TESTQ DX, DX
+	JZ    end
+
+next:
+	MOVWLZX      (CX), BX
+	VMOVD        BX, X0
+	VCVTPH2PS    X0, X0
+	VBROADCASTSS X0, Z0
+	VPMOVZXBD    2(CX), Z1
+	VPSRLD       $0x04, Z1, Z2
+	VPANDD.BCST  constant74<>+0(SB), Z1, Z1
+	VPSUBD.BCST  constant95<>+0(SB), Z1, Z1
+	VPSUBD.BCST  constant95<>+0(SB), Z2, Z2
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, (AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      Z2, 64(AX)
+	ADDQ         $0x12, CX
+	ADDQ         $0x00000080, AX
+	DECQ         DX
+	JNZ          next
+
+end:
+	VZEROUPPER
+	RET
+
+DATA constant95<>+0(SB)/4, $0x00000008
+GLOBL constant95<>(SB), RODATA|NOPTR, $4
 
 // func magnitudesAVX512(most *[16]float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F
@@ -9695,9 +9779,6 @@ next:
 	VMULPS.BCST  constant77<>+0(SB), Z0, Z4
 	VCMPPS       $0x1e, Z4, Z2, K1
 	VPADDD.BCST  constant69<>+0(SB), Z3, K1, Z3
-	VMULPS.BCST  constant95<>+0(SB), Z0, Z4
-	VCMPPS       $0x1e, Z4, Z2, K1
-	VPADDD.BCST  constant69<>+0(SB), Z3, K1, Z3
 	VMULPS.BCST  constant96<>+0(SB), Z0, Z4
 	VCMPPS       $0x1e, Z4, Z2, K1
 	VPADDD.BCST  constant69<>+0(SB), Z3, K1, Z3
@@ -9713,21 +9794,21 @@ next:
 	VMULPS.BCST  constant100<>+0(SB), Z0, Z4
 	VCMPPS       $0x1e, Z4, Z2, K1
 	VPADDD.BCST  constant69<>+0(SB), Z3, K1, Z3
+	VMULPS.BCST  constant101<>+0(SB), Z0, Z4
+	VCMPPS       $0x1e, Z4, Z2, K1
+	VPADDD.BCST  constant69<>+0(SB), Z3, K1, Z3
 	VPXORD       Z5, Z5, Z5
 	VCMPPS       $0x11, Z5, Z1, K1
 	VPXORD       Z6, Z6, Z6
 	VPCMPGTD     Z6, Z3, K2
 	KANDW        K2, K1, K1
-	VPORD.BCST   constant101<>+0(SB), Z3, K1, Z3
+	VPORD.BCST   constant95<>+0(SB), Z3, K1, Z3
 	VMOVAPS      Z3, Z1
 	VBROADCASTSS 4(DX), Z0
 	VMOVUPS      64(CX), Z2
 	VPXORD       Z7, Z7, Z7
 	VANDPS.BCST  constant66<>+0(SB), Z2, Z4
 	VMULPS.BCST  constant77<>+0(SB), Z0, Z11
-	VCMPPS       $0x1e, Z11, Z4, K1
-	VPADDD.BCST  constant69<>+0(SB), Z7, K1, Z7
-	VMULPS.BCST  constant95<>+0(SB), Z0, Z11
 	VCMPPS       $0x1e, Z11, Z4, K1
 	VPADDD.BCST  constant69<>+0(SB), Z7, K1, Z7
 	VMULPS.BCST  constant96<>+0(SB), Z0, Z11
@@ -9745,12 +9826,15 @@ next:
 	VMULPS.BCST  constant100<>+0(SB), Z0, Z11
 	VCMPPS       $0x1e, Z11, Z4, K1
 	VPADDD.BCST  constant69<>+0(SB), Z7, K1, Z7
+	VMULPS.BCST  constant101<>+0(SB), Z0, Z11
+	VCMPPS       $0x1e, Z11, Z4, K1
+	VPADDD.BCST  constant69<>+0(SB), Z7, K1, Z7
 	VPXORD       Z8, Z8, Z8
 	VCMPPS       $0x11, Z8, Z2, K1
 	VPXORD       Z9, Z9, Z9
 	VPCMPGTD     Z9, Z7, K2
 	KANDW        K2, K1, K1
-	VPORD.BCST   constant101<>+0(SB), Z7, K1, Z7
+	VPORD.BCST   constant95<>+0(SB), Z7, K1, Z7
 	VMOVAPS      Z7, Z2
 	VPMOVDB      Z1, X10
 	VPMOVDB      Z2, X0
@@ -9764,25 +9848,22 @@ next:
 	VZEROUPPER
 	RET
 
-DATA constant95<>+0(SB)/4, $0x3fc00000
-GLOBL constant95<>(SB), RODATA|NOPTR, $4
-
-DATA constant96<>+0(SB)/4, $0x40200000
+DATA constant96<>+0(SB)/4, $0x3fc00000
 GLOBL constant96<>(SB), RODATA|NOPTR, $4
 
-DATA constant97<>+0(SB)/4, $0x40600000
+DATA constant97<>+0(SB)/4, $0x40200000
 GLOBL constant97<>(SB), RODATA|NOPTR, $4
 
-DATA constant98<>+0(SB)/4, $0x40a00000
+DATA constant98<>+0(SB)/4, $0x40600000
 GLOBL constant98<>(SB), RODATA|NOPTR, $4
 
-DATA constant99<>+0(SB)/4, $0x40e00000
+DATA constant99<>+0(SB)/4, $0x40a00000
 GLOBL constant99<>(SB), RODATA|NOPTR, $4
 
-DATA constant100<>+0(SB)/4, $0x41200000
+DATA constant100<>+0(SB)/4, $0x40e00000
 GLOBL constant100<>(SB), RODATA|NOPTR, $4
 
-DATA constant101<>+0(SB)/4, $0x00000008
+DATA constant101<>+0(SB)/4, $0x41200000
 GLOBL constant101<>(SB), RODATA|NOPTR, $4
 
 // func latticeRound4AVX512(points []uint16, which uint8, x []float32, w []float32, inv float32, d float32, number []int32, start []uint32, near []uint16, values []float32) (off uint8)

@@ -24,3 +24,25 @@ func legacyEncoder(d tensor.DType, t blockType, kernel func([]byte, []float32) i
 		return overflows
 	}
 }
+
+// legacyDecoder decodes blocks with a kernel, and those whose scale is a NaN with
+// the type's own function, which keeps its payload.
+func legacyDecoder(d tensor.DType, t blockType, kernel func([]float32, []byte)) func([]float32, []byte) {
+	l, _ := d.Layout()
+	return func(dst []float32, src []byte) {
+		for len(dst) > 0 {
+			n := 0
+			for n < min(len(dst), kernelElems)/l.Elems && !nanHalf(src[l.Bytes*n:]) {
+				n++
+			}
+			kernel(dst[:l.Elems*n], src)
+			dst, src = dst[l.Elems*n:], src[l.Bytes*n:]
+			if len(dst) > 0 && nanHalf(src) {
+				t.decode(dst[:l.Elems], src[:l.Bytes])
+				dst, src = dst[l.Elems:], src[l.Bytes:]
+			}
+		}
+	}
+}
+
+func nanHalf(b []byte) bool { return b[1]&0x7c == 0x7c && (b[1]&3 != 0 || b[0] != 0) }

@@ -30,7 +30,6 @@ type numberType struct {
 }
 
 var numberTypes = []numberType{
-	{tensor.Q4_0, q4_0, loadLegacy(2), storeSigned(8)},
 	{tensor.Q5_0, q5_0, loadLegacy(2), storeSigned(16)},
 	{tensor.Q4_1, q4_1, loadLegacy(4), storeAffine},
 	{tensor.Q5_1, q5_1, loadLegacy(4), storeAffine},
@@ -173,22 +172,3 @@ func loadQ2(n *numbers, b []byte) {
 		pairs(n.q[64*j:64*j+64], b[18*j+2:18*j+18])
 	}
 }
-
-// decodedQ8_0 decodes with the kernel, and blocks whose scale is a NaN with the
-// type's own function, which keeps its payload.
-func (v isa) decodedQ8_0(dst []float32, src []byte) {
-	for len(dst) > 0 {
-		n := 0
-		for n < min(len(dst), kernelElems)/32 && !nanHalf(src[34*n:]) {
-			n++
-		}
-		v.decodeQ8_0(dst[:32*n], src)
-		dst, src = dst[32*n:], src[34*n:]
-		if len(dst) > 0 && nanHalf(src) {
-			q8_0.decode(dst[:32], src[:34])
-			dst, src = dst[32:], src[34:]
-		}
-	}
-}
-
-func nanHalf(b []byte) bool { return b[1]&0x7c == 0x7c && (b[1]&3 != 0 || b[0] != 0) }

@@ -63,10 +63,11 @@ func encoders(v isa) map[tensor.DType]func(dst []byte, src, importance []float32
 	return encode
 }
 
-// decoders are those of single elements, of Q8_0, and of numberTypes.
+// decoders are those of single elements, of Q8_0 and Q4_0, and of numberTypes.
 func decoders(v isa) map[tensor.DType]func(dst []float32, src []byte) {
 	decode := map[tensor.DType]func(dst []float32, src []byte){
-		tensor.Q8_0: v.decodedQ8_0,
+		tensor.Q8_0: legacyDecoder(tensor.Q8_0, q8_0, v.decodeQ8_0),
+		tensor.Q4_0: legacyDecoder(tensor.Q4_0, q4_0, v.decodeQ4_0),
 		tensor.F32:  copiedF32,
 		tensor.F16:  widenedBy(v.f32FromF16, decodeF16),
 		tensor.BF16: widenedBy(v.f32FromBF16, decodeBF16),

@@ -33,6 +33,7 @@ func (v isa) numbers() {
 	v.looked("nonlinearNumbers", nonlinear)
 	v.looked("e2m1Numbers", [16]float32{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12})
 	v.decodeQ8_0()
+	v.decodeQ4_0()
 }
 
 // looked writes a kernel that multiplies with values.
@@ -81,8 +82,37 @@ func (v isa) spread(name, signature, doc string, per []string, begin func() unpa
 	RET()
 }
 
+// decodeQ8_0 and decodeQ4_0 decode blocks of 32 elements without taking them apart.
 func (v isa) decodeQ8_0() {
-	v.text("decodeQ8_0", "(dst []float32, src []byte)", "decodes the blocks of src; none has a scale that is a NaN.")
+	v.scaled("decodeQ8_0", 34, func(levels Mem) (q []reg.VecVirtual) {
+		for i := range 32 / v.width {
+			q = append(q, v.reg())
+			VPMOVSXBD(levels.Offset(i*v.width), q[i])
+		}
+		return q
+	})
+}
+
+func (v isa) decodeQ4_0() {
+	v.scaled("decodeQ4_0", 18, func(levels Mem) []reg.VecVirtual {
+		var low, high []reg.VecVirtual
+		for i := range 16 / v.width {
+			l, h := v.reg(), v.reg()
+			VPMOVZXBD(levels.Offset(i*v.width), l)
+			VPSRLD(Imm(4), l, h)
+			v.and(bits(15), l, l)
+			v.subInt(bits(8), l, l)
+			v.subInt(bits(8), h, h)
+			low, high = append(low, l), append(high, h)
+		}
+		return append(low, high...)
+	})
+}
+
+// scaled writes a kernel that decodes blocks of size bytes: a half, and the levels
+// that unpack turns into 32 integers, in order.
+func (v isa) scaled(name string, size uint64, unpack func(levels Mem) []reg.VecVirtual) {
+	v.text(name, "(dst []float32, src []byte)", "decodes the blocks of src; none has a scale that is a NaN.")
 	dst := Load(Param("dst").Base(), GP64()).(reg.GPVirtual)
 	src := Load(Param("src").Base(), GP64()).(reg.GPVirtual)
 	n := Load(Param("dst").Len(), GP64()).(reg.GPVirtual)
@@ -95,14 +125,12 @@ func (v isa) decodeQ8_0() {
 		VMOVD(half, h)
 		VCVTPH2PS(h, h)
 		VBROADCASTSS(h, d)
-		for i := range 32 / v.width {
-			q := v.reg()
-			VPMOVSXBD(Mem{Base: src, Disp: 2 + i*v.width}, q)
+		for i, q := range unpack(Mem{Base: src, Disp: 2}) {
 			VCVTDQ2PS(q, q)
 			VMULPS(d, q, q)
 			VMOVUPS(q, Mem{Base: dst, Disp: i * v.bytes()})
 		}
-		ADDQ(Imm(34), src)
+		ADDQ(Imm(size), src)
 		ADDQ(U32(128), dst)
 	})
 	Label("end")
