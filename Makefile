@@ -9,7 +9,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 TOOL   := $(GO) tool -modfile=tools/go.mod
 STORIES := testdata/stories260K/stories260K.pt
 
-.PHONY: help build demo test race emulate fuzz bench bench-quantize bench-infer target-table paths golden vet lint cover check interop clean
+.PHONY: mutations help build demo test race emulate fuzz bench bench-quantize bench-infer target-table paths golden vet lint cover check interop clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,6 +29,7 @@ test: ## all tests that need nothing but the repository
 
 race: ## the same with the race detector (needs a C compiler)
 	$(GO) test -race ./...
+	$(GO) test -tags plantedfault -run Planted ./verify
 
 emulate: ## the tests of the AVX-512 kernels on an emulated processor (Debian; builds Bochs once)
 	.ci/emulate-avx512
@@ -63,6 +64,9 @@ golden: ## write the golden files anew; read the diff before committing
 	@set -e; for dir in $$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -n1 dirname | sort -u); do \
 		$(GO) test $$dir -update; \
 	done
+
+mutations: ## plant faults in conversions and write what verify finds into docs/verification.md (needs .ci/setup)
+	$(GO) run ./verify/mutation/gen docs/verification.md
 
 vet: ## go vet, the interop tests included
 	$(GO) vet ./...

@@ -1,7 +1,7 @@
 package mutation
 
 import (
-	"fmt"
+	"slices"
 
 	"github.com/smelt-project/smelt/tensor"
 )
@@ -43,13 +43,11 @@ const (
 	fileTypeKey     = "general.file_type"
 )
 
-// hyperparameterFaults change one number of the architecture each, by its place
-// in the lists of partsOf.
+// hyperparameterFaults change one number of an architecture each.
 func hyperparameterFaults() []Mutation {
 	var out []Mutation
-	for i := range 10 {
-		out = append(out, Mutation{Metadata, fmt.Sprintf("hyperparameter %d", i+1), func(e *edit) expectation {
-			key := e.subject.parts.hyperparameters[i]
+	for _, key := range slices.Concat(partsOf["llama"].hyperparameters, partsOf["whisper"].hyperparameters) {
+		out = append(out, Mutation{Metadata, key, func(e *edit) expectation {
 			v, ok := e.meta.Get(key)
 			if !ok {
 				return none

@@ -26,7 +26,7 @@ var nameFaults = []Mutation{
 	{Names, "the last layer left out, and not counted", func(e *edit) expectation {
 		last, _ := e.lastLayer()
 		p := e.subject.parts
-		e.set(p.layerCount, uint32(e.count(p.layerCount)-1)) //nolint:gosec // a count of layers
+		e.set(p.layerCount, uint32(e.count(p.layerCount)-1))
 		return expectation{e.remove(func(n string) bool { return strings.HasPrefix(n, last) }), []string{"layer"}}
 	}},
 	{Names, "a misspelt name", func(e *edit) expectation {

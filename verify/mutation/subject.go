@@ -88,21 +88,21 @@ func Slice(src *convert.Source, n int) error {
 // parts name what mutations touch in the results of an architecture. gate is ""
 // where there is none.
 type parts struct {
-	query, key, value, out   string // of layer 1
-	gate, up, down           string
-	norm, otherNorm          string // of one layer
-	finalNorm, embedding     string
-	otherKey                 string // of layer 2
-	layer, otherLayer        string // prefixes of layers 1 and 2
-	lastLayer                string // prefix of the layers, without the number
-	layerCount, heads        string // keys
-	rotary                   bool
-	encoding                 string // positions, "" if there are none
-	bias, otherBias          string // "" if there are none
-	convolution              string // "" if there is none
-	attention, cross         string // prefixes of the two attentions of one layer, "" if there is one
-	hyperparameters          []string
-	misspelt, copied, unlike string // names that no tensor has
+	query, key, value, out string // of layer 1
+	gate, up, down         string
+	norm, otherNorm        string // of one layer
+	finalNorm, embedding   string
+	otherKey               string // of layer 2
+	layer, otherLayer      string // prefixes of layers 1 and 2
+	lastLayer              string // prefix of the layers, without the number
+	layerCount, heads      string // keys
+	rotary                 bool
+	encoding               string // positions, "" if there are none
+	bias, otherBias        string // "" if there are none
+	convolution            string // "" if there is none
+	attention, cross       string // prefixes of the two attentions of one layer, "" if there is one
+	hyperparameters        []string
+	misspelt, copied       string // names that no tensor has
 }
 
 var partsOf = map[string]parts{

@@ -63,6 +63,6 @@ func WriteImportance(s *Subject, dir string) (string, error) {
 		}
 	}
 	path := filepath.Join(dir, "imatrix.dat")
-	head := binary.LittleEndian.AppendUint32(nil, uint32(n)) //nolint:gosec // a count of tensors
+	head := binary.LittleEndian.AppendUint32(nil, uint32(n))
 	return path, os.WriteFile(path, slices.Concat(head, entries.Bytes()), 0o644)
 }

@@ -97,7 +97,7 @@ var valueFaults = []Mutation{
 	}},
 	{Values, "noise of one part in a hundred", func(e *edit) expectation {
 		p := e.subject.parts
-		rng := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // the same noise each time
+		rng := rand.New(rand.NewPCG(7, 7))
 		e.values(p.value, func(m matrix) {
 			var squares float64
 			for _, x := range m.x {

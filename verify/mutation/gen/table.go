@@ -29,14 +29,18 @@ func cell(c column, m mutation.Mutation) string {
 	return missed
 }
 
+// writeHead writes the first lines of a table.
+func writeHead(w *bytes.Buffer, heads []string) {
+	fmt.Fprintf(w, "\n| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
+}
+
 // writeFaults writes a row for each fault and a column for each conversion.
 func (g *generator) writeFaults(w *bytes.Buffer) {
-	heads, rules := "| kind | fault |", "|---|---|"
+	heads := []string{"kind", "fault"}
 	for _, c := range g.columns {
-		heads += " " + c.headline + " |"
-		rules += "---|"
+		heads = append(heads, c.headline)
 	}
-	fmt.Fprintf(w, "\n%s\n%s\n", heads, rules)
+	writeHead(w, heads)
 	for _, m := range mutation.All() {
 		fmt.Fprintf(w, "| %s | %s |", m.Kind, m.Name)
 		for _, c := range g.columns {
@@ -61,12 +65,11 @@ func (g *generator) writeFaults(w *bytes.Buffer) {
 
 // writeTypes writes what is said about correct conversions.
 func (g *generator) writeTypes(w *bytes.Buffer) {
-	heads, rules := "| correct conversion to |", "|---|"
+	heads := []string{"correct conversion to"}
 	for _, m := range models() {
-		heads += " " + m.name + " |"
-		rules += "---|"
+		heads = append(heads, m.name)
 	}
-	fmt.Fprintf(w, "\n%s\n%s\n", heads, rules)
+	writeHead(w, heads)
 	for _, r := range g.accepted {
 		fmt.Fprintf(w, "| %s | %s |\n", r.name, strings.Join(r.verdicts, " | "))
 	}
