@@ -432,55 +432,59 @@ func blockRatio(b, own *errorSums) float64 {
 // sum adds the elements of x and y, which are as many. Elements that are not
 // finite and equal on both sides do not count; others make the error infinite.
 func (s *errorSums) sum(x, y []float32) {
-	var xx, xy, yy, ee [4]float64
-	var top float32
-	y = y[:len(x)]
-	i := 0
-	for ; i+4 <= len(x); i += 4 {
-		for k := range 4 { // four chains of additions, so that none waits for the other
-			a, b := x[i+k], y[i+k]
-			d := a - b
-			if d-d != 0 {
-				s.odd(a, b)
-				continue
-			}
-			if d < 0 {
-				d = -d
-			}
-			top = max(top, d)
-			p, q, e := float64(a), float64(b), float64(a)-float64(b)
-			xx[k] += p * p
-			xy[k] += p * q
-			yy[k] += q * q
-			ee[k] += e * e
-		}
+	f := sumFinite(x, y)
+	if f.ee-f.ee != 0 || f.xx-f.xx != 0 {
+		f = sumAny(x, y)
 	}
-	for ; i < len(x); i++ {
-		a, b := x[i], y[i]
-		if d := a - b; d-d != 0 {
-			s.odd(a, b)
-			continue
-		}
-		p, q, e := float64(a), float64(b), float64(a)-float64(b)
-		top = max(top, float32(math.Abs(e)))
-		xx[0] += p * p
-		xy[0] += p * q
-		yy[0] += q * q
-		ee[0] += e * e
-	}
-	s.xx += xx[0] + xx[1] + xx[2] + xx[3]
-	s.xy += xy[0] + xy[1] + xy[2] + xy[3]
-	s.yy += yy[0] + yy[1] + yy[2] + yy[3]
-	s.ee += ee[0] + ee[1] + ee[2] + ee[3]
-	s.maxE = math.Max(s.maxE, float64(top))
+	s.xx, s.xy, s.yy, s.ee, s.maxE = s.xx+f.xx, s.xy+f.xy, s.yy+f.yy, s.ee+f.ee, math.Max(s.maxE, f.maxE)
 }
 
-// odd counts a pair whose difference is not finite.
-func (s *errorSums) odd(a, b float32) {
-	if a == b || a != a && b != b {
-		return
+// sumFinite is sum for finite elements: Σx², Σxe and Σe² of e = x−y give the
+// others. Two chains of additions each, so that one does not wait for the other.
+func sumFinite(x, y []float32) (s errorSums) {
+	const sign = 1 << 63
+	var xx0, xx1, xe0, xe1, ee0, ee1 float64
+	var top uint64 // bits of a magnitude, which order like it
+	y = y[:len(x)]
+	for len(x) >= 2 && len(y) >= 2 {
+		p, q := float64(x[0]), float64(x[1])
+		d, e := p-float64(y[0]), q-float64(y[1])
+		xx0 += p * p
+		xx1 += q * q
+		xe0 += p * d
+		xe1 += q * e
+		ee0 += d * d
+		ee1 += e * e
+		top = max(top, math.Float64bits(d)&^sign, math.Float64bits(e)&^sign)
+		x, y = x[2:], y[2:]
 	}
-	s.ee, s.maxE = math.Inf(1), math.Inf(1)
+	for i, v := range x {
+		p := float64(v)
+		d := p - float64(y[i])
+		xx0 += p * p
+		xe0 += p * d
+		ee0 += d * d
+		top = max(top, math.Float64bits(d)&^sign)
+	}
+	xe := xe0 + xe1
+	s.xx, s.ee, s.maxE = xx0+xx1, ee0+ee1, math.Float64frombits(top)
+	s.xy, s.yy = s.xx-xe, s.xx-2*xe+s.ee
+	return s
+}
+
+// sumAny is sum, whatever the elements are.
+func sumAny(x, y []float32) (s errorSums) {
+	for i, a := range x {
+		p, q := float64(a), float64(y[i])
+		switch d := p - q; {
+		case d-d == 0:
+			s.xx, s.xy, s.yy, s.ee, s.maxE = s.xx+p*p, s.xy+p*q, s.yy+q*q, s.ee+d*d, math.Max(s.maxE, math.Abs(d))
+		case p == q || p != p && q != q: // the same on both sides
+		default:
+			s.ee, s.maxE = math.Inf(1), math.Inf(1)
+		}
+	}
+	return s
 }
 
 func sized[T any](b []T, n int) []T {

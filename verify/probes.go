@@ -14,8 +14,11 @@ var prompts = []string{
 	"La capitale de la France est Paris. Die Hauptstadt von Österreich ist",
 }
 
-// maxProbe bounds the tokens of one probe.
-const maxProbe = 512
+// Of one probe: tokens, and logits, of which those of both models are kept.
+const (
+	maxProbe  = 512
+	maxLogits = 1 << 25
+)
 
 // drawnTokens is how many ids are drawn where there is no vocabulary.
 const drawnTokens = 24
@@ -24,7 +27,7 @@ const drawnTokens = 24
 func textProbes(v *verifier) ([]probe, error) {
 	meta := v.Canonical.Model.Meta
 	size, _ := meta.Int(v.architecture() + ".vocab_size")
-	room := int64(maxProbe)
+	room := max(min(maxProbe, maxLogits/max(size, 1)), 1)
 	if n, ok := meta.Int(v.architecture() + ".context_length"); ok && n > 0 {
 		room = min(room, n)
 	}
