@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/smelt-project/smelt/quantize"
 	"github.com/smelt-project/smelt/tensor"
@@ -186,8 +185,11 @@ func (s *suspect) singleBit() string {
 func (s *suspect) zeroed() string {
 	lo, hi := longestZeros(s.y[s.lo:s.hi])
 	lo, hi = lo+s.lo, hi+s.lo
-	if hi-lo < 2 || slices.Max(s.x[lo:hi]) == slices.Min(s.x[lo:hi]) {
-		return ""
+	var lost, all errorSums
+	lost.sum(s.x[lo:hi], s.y[lo:hi])
+	all.sum(s.x[s.lo:s.hi], s.y[s.lo:s.hi])
+	if hi-lo < 2 || !(lost.ee > all.ee/2) {
+		return "" // what differs is elsewhere
 	}
 	if !s.explains(func(i int) float32 {
 		if i >= lo && i < hi {

@@ -130,3 +130,28 @@ func TestFaultsPlantedInTheTablesAreCaught(t *testing.T) {
 		})
 	}
 }
+
+// TestFaultsPlantedInTheTableOfWhisperAreCaught is the same for speech.
+func TestFaultsPlantedInTheTableOfWhisperAreCaught(t *testing.T) {
+	src, err := convert.Open(modelOf(t, "whisper-tiny.en.pt"), convert.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = src.Close() })
+	arch.Planted = exchange("encoder.blocks.{n}.attn.query.weight", "encoder.blocks.{n}.attn.key.weight")
+	t.Cleanup(func() { arch.Planted = nil })
+	mapped, err := convert.Mapped(t.Context(), src, convert.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Pair{Original: sideOf(src), Canonical: mapped, Configs: src.Configs, Result: Side{Name: "converted", Model: mapped.Model}}
+	report := run(t, p, Options{Level: Layers, Backends: backend(t)})
+	if report.Verdict != Failed {
+		t.Fatal("not caught")
+	}
+	first := report.Failures()[0]
+	t.Logf("%+v", first)
+	if first.Check != "layers" || first.Layer != "encoder.0.attn_q" {
+		t.Errorf("found by %s at %s, want layers at encoder.0.attn_q", first.Check, first.Layer)
+	}
+}
