@@ -75,22 +75,31 @@ func TestWhisperCppTranscribesWithTheConvertedModel(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			var want whisperGolden
 			golden(t, &want, "whisper", m.golden, "whispercpp_bin.json")
-			py, dir := need(t, python), t.TempDir()
-			out, transcript := filepath.Join(dir, "out.bin"), filepath.Join(dir, "transcript.json")
+			out := filepath.Join(t.TempDir(), "out.bin")
 			smelt(t, "convert", need(t, model(m.checkpoint)), out)
-			script(t, py, "whispercpp_transcribe.py", out, filepath.Join(need(t, shared), "audio", "jfk.wav"), transcript)
 			got := want
-			got.Transcript.Segments = nil
-			b, err := os.ReadFile(transcript)
-			if err != nil {
-				t.Fatal(err)
-			}
-			decode(t, b, &got.Transcript)
+			got.Transcript.Segments = whisperCpp(t, out, filepath.Join(need(t, shared), "audio", "jfk.wav"))
 			if !reflect.DeepEqual(got.Transcript, want.Transcript) {
 				t.Errorf("segments = %v, want %v", got.Transcript.Segments, want.Transcript.Segments)
 			}
 		})
 	}
+}
+
+// whisperCpp transcribes a recording.
+func whisperCpp(t *testing.T, model, audio string) []segment {
+	t.Helper()
+	py, transcript := need(t, python), filepath.Join(t.TempDir(), "transcript.json")
+	script(t, py, "whispercpp_transcribe.py", model, audio, transcript)
+	b, err := os.ReadFile(transcript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Segments []segment `json:"segments_10ms"`
+	}
+	decode(t, b, &got)
+	return got.Segments
 }
 
 // Reading our own .bin gives what the Python reader of the same file gives: digests and shapes outermost first.
