@@ -13,9 +13,10 @@ import (
 // read so far.
 type Context struct {
 	model  *Llama
-	size   int // tokens that there is room for
+	size   int // tokens that it may hold
+	room   int // tokens that there is memory for
 	used   int
-	keys   []Buffer // a layer each, [size, kvHeads·dim]
+	keys   []Buffer // a layer each, [room, kvHeads·dim]
 	values []Buffer
 	logits []float32
 
@@ -29,14 +30,34 @@ type Context struct {
 // read rarely, and the memory for activations is small.
 const batch = 512
 
-// NewContext returns a context with room for n tokens. Close frees it.
+// NewContext returns a context for at most size tokens. Its memory grows with what
+// it reads; Close frees it.
 func (n *Llama) NewContext(size int) *Context {
-	c := &Context{model: n, size: size}
-	for range n.layers {
-		c.keys = append(c.keys, n.backend.Alloc(size*n.kvHeads*n.dim))
-		c.values = append(c.values, n.backend.Alloc(size*n.kvHeads*n.dim))
+	return &Context{model: n, size: size, keys: make([]Buffer, len(n.layers)), values: make([]Buffer, len(n.layers))}
+}
+
+// grow makes room for the keys and values of n tokens.
+func (c *Context) grow(n int) {
+	if n <= c.room {
+		return
 	}
-	return c
+	room := min(c.size, max(n, 2*c.room))
+	for i := range c.keys {
+		c.keys[i] = c.moved(c.keys[i], room)
+		c.values[i] = c.moved(c.values[i], room)
+	}
+	c.room = room
+}
+
+// moved returns a buffer for room tokens with what has been read of old.
+func (c *Context) moved(old Buffer, room int) Buffer {
+	b, width := c.model.backend, c.model.kvHeads*c.model.dim
+	x := b.Alloc(room * width)
+	if old != nil {
+		b.Copy(x, 0, old, 0, c.used*width)
+		b.Free(old)
+	}
+	return x
 }
 
 // Len returns how many tokens have been read.
@@ -51,9 +72,12 @@ func (c *Context) Logits() []float32 { return c.logits }
 
 // Close frees the memory of the context.
 func (c *Context) Close() {
-	for i := range c.keys {
-		c.model.backend.Free(c.keys[i])
-		c.model.backend.Free(c.values[i])
+	if c.room > 0 {
+		for i := range c.keys {
+			c.model.backend.Free(c.keys[i])
+			c.model.backend.Free(c.values[i])
+		}
+		c.room = 0
 	}
 	c.free()
 }
@@ -130,6 +154,7 @@ func (c *Context) activations() []activation {
 func (c *Context) forward(ctx context.Context, ids []int32, last bool, see trace.Func) error {
 	m, b, n := c.model, c.model.backend, len(ids)
 	c.alloc(n)
+	c.grow(c.used + n)
 	s := &shown{backend: b, see: see, part: trace.Decoder, layer: -1}
 	b.Gather(c.stream, m.embedding, ids)
 	s.show(trace.Embedding, c.stream, n, m.width)

@@ -46,7 +46,7 @@ smelt run ollama:llama3 --prompt 'Hello' --json`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "prompt", Usage: "continue `TEXT`; control tokens such as <|im_start|> are recognised in it", Destination: &f.prompt},
 			&cli.IntSliceFlag{Name: "ids", Usage: "continue these token ids instead: `N,N,…`", Destination: &f.ids},
-			&cli.IntFlag{Name: "n", Value: 128, Usage: "write at most `N` tokens; the model may end earlier", Destination: &f.n},
+			&cli.IntFlag{Name: "n", Value: 128, Usage: "write at most `N` tokens; it ends earlier where the model does, or its context", Destination: &f.n},
 			&cli.Float64Flag{Name: "temp", Usage: "draw tokens at random, with the logits divided by `T`", Destination: &f.sampler.Temperature},
 			&cli.IntFlag{Name: "top-k", Usage: "draw from the `K` likeliest tokens", Destination: &f.sampler.TopK},
 			&cli.Float64Flag{Name: "top-p", Usage: "draw from the likeliest tokens that together have the probability `P`", Destination: &f.sampler.TopP},
@@ -149,7 +149,12 @@ func (p *program) generate(ctx context.Context, n *infer.Llama, t *tokenizer.Tok
 	if err != nil {
 		return err
 	}
-	c := n.NewContext(len(ids) + f.n)
+	if len(ids) > n.ContextLength() {
+		return fmt.Errorf("the prompt has %d tokens, the model was trained on %d at most (--meta llama.context_length sets another limit): %w",
+			len(ids), n.ContextLength(), tensor.ErrTooLarge)
+	}
+	most := min(f.n, n.ContextLength()-len(ids))
+	c := n.NewContext(len(ids) + most)
 	defer c.Close()
 	start := time.Now()
 	if err := f.read(ctx, c, ids); err != nil {
@@ -160,7 +165,7 @@ func (p *program) generate(ctx context.Context, n *infer.Llama, t *tokenizer.Tok
 		return err
 	}
 	read := time.Now()
-	for len(w.tokens) < f.n {
+	for len(w.tokens) < most {
 		next := f.sampler.Next(c.Logits())
 		if t != nil && t.IsEnd(next) {
 			break
@@ -168,7 +173,7 @@ func (p *program) generate(ctx context.Context, n *infer.Llama, t *tokenizer.Tok
 		if err := w.write(next); err != nil {
 			return err
 		}
-		if len(w.tokens) < f.n {
+		if len(w.tokens) < most {
 			if err := c.Forward(ctx, []int32{next}, nil); err != nil {
 				return err
 			}
