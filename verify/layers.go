@@ -29,8 +29,8 @@ const RelativeError Metric = "relative_error"
 // about √Σrₜ², the embedding by just its own r. Each layer adds only a part of the
 // stream and the last norm and matrix average over it, so that logits are off by
 // less. go run ./verify/calibrate measures by how much; the factors are at least
-// 1.8 times what was seen with every type on stories260K, SmolLM2 and Whisper
-// (docs/verification.md has the numbers).
+// 1.4 times what was seen with every type on stories260K and with those of
+// docs/verification.md on SmolLM2 and Whisper.
 const (
 	floatError = 6e-5
 	streamed   = 2.0  // of √Σrₜ², between layers
