@@ -93,10 +93,32 @@ func (o *storeOutput) commit(ctx context.Context, r *run) (*Result, error) {
 	}
 	model := r.sinks[0].f
 	r.sinks = nil // it is the addition's now
-	if err := errors.Join(o.addition.Take(ctx, ollama.RoleModel, model, nil), o.addition.Describe(ctx, d)); err != nil {
+	err = o.addition.Take(ctx, ollama.RoleModel, model, nil)
+	if err == nil {
+		err = r.plan.Source.carryOver(ctx, o.addition)
+	}
+	if err == nil {
+		err = o.addition.Describe(ctx, d)
+	}
+	if err != nil {
 		return nil, errors.Join(err, o.abort())
 	}
 	return stored(ctx, o.addition, &d.Config, d.Notes)
+}
+
+// carryOver adds the files that go with the weights of a model of a store.
+func (s *Source) carryOver(ctx context.Context, a *ollama.Addition) error {
+	if s.Store == nil {
+		return nil
+	}
+	for _, role := range companionRoles {
+		for _, b := range s.Store.ByRole(role) {
+			if err := a.ImportBlob(ctx, b, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (o *storeOutput) abort() error {

@@ -200,6 +200,27 @@ func TestModelOfTheMLXEngineBecomesTheFileOfItsFolder(t *testing.T) {
 	wantWhole(t, to.Dir)
 }
 
+func TestConvertedModelOfAStoreKeepsItsCompanions(t *testing.T) {
+	store := ollamatest.New(t)
+	weights, err := os.ReadFile(convertFile(t, "../testdata/stories260K/stories260K.pt", "stories.gguf", Options{}, RunOptions{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	projector := store.Layer(ollama.RoleProjector, "GGUF projector")
+	store.Model("stories", store.Layer(ollama.RoleConfig, `{"model_format":"gguf"}`), store.Layer(ollama.RoleModel, string(weights)), projector,
+		store.Layer(ollama.RoleSystem, "You tell stories."), store.Layer(ollama.RoleParams, `{"temperature":0.5,"stop":["x"]}`))
+	put(t, "ollama:stories", "ollama:small", store.Dir, Options{Type: "f16"})
+	m := store.Resolve("small")
+	if got := m.ByRole(ollama.RoleProjector); len(got) != 1 || got[0].Digest != projector.Digest {
+		t.Errorf("projectors %v; want %s", got, projector.Digest)
+	}
+	temperature, _ := m.Params.Get("temperature")
+	if m.System != "You tell stories." || temperature != 0.5 || m.Config.FileType != "F16" {
+		t.Errorf("system %q, params %v, type %s; want those of the source, f16", m.System, m.Params, m.Config.FileType)
+	}
+	wantWhole(t, store.Dir)
+}
+
 func TestDestinationsThatAreNoModelOfAStore(t *testing.T) {
 	dir := ollamatest.New(t).Dir
 	for _, tt := range []struct {

@@ -24,7 +24,7 @@ func explainAccess(e *Error) *Error {
 		return e
 	}
 	e.Err = &accessError{path: path, owner: o, mode: fi.Mode(), err: e.Err}
-	e.Fix = fmt.Sprintf("run this as that user (sudo -u %s …) or ask for permission to read", o.user)
+	e.Fix = fmt.Sprintf("run this as that user (sudo -u %s …) or ask for permission", o.user)
 	if o.uid == strconv.Itoa(os.Geteuid()) {
 		e.Fix = "give yourself permission: chmod -R u+rX " + visible(path)
 	}
