@@ -86,8 +86,9 @@ type smollm2Golden struct {
 		Greedy []int  `json:"greedy"`
 	} `json:"prompts"`
 	Chat []struct {
-		Rendered string `json:"rendered"`
-		IDs      []int  `json:"ids"`
+		Messages []message `json:"messages"`
+		Rendered string    `json:"rendered"`
+		IDs      []int     `json:"ids"`
 	} `json:"chat"`
 }
 

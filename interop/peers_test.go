@@ -33,6 +33,7 @@ var (
 	python      = peer{"Python with PyTorch 2.11", setup, func() (string, error) { return existing(filepath.Join(cacheDir(), "py", "bin", "python")) }}
 	oldPython   = peer{"Python with PyTorch 1.13", setup, findOldPython}
 	llamaCpp    = peer{"node-llama-cpp", setup, findLlama}
+	realOllama  = peer{"Ollama", setup, func() (string, error) { return existing(filepath.Join(cacheDir(), "ollama", "ollama")) }}
 )
 
 // model is a file or folder that make_models.py makes.
