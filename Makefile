@@ -9,11 +9,11 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 TOOL   := $(GO) tool -modfile=tools/go.mod
 STORIES := testdata/stories260K/stories260K.pt
 
-.PHONY: mutations help build demo test race emulate fuzz bench bench-quantize bench-infer target-table paths golden vet lint cover check interop clean
+.PHONY: mutations help build demo test race emulate fuzz bench bench-quantize bench-infer target-table paths golden vet lint cover check interop e2e-openwebui clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## a static binary at bin/smelt
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/smelt ./cmd/smelt
@@ -83,6 +83,9 @@ check: build vet lint race ## what has to hold before a change lands
 
 interop: build ## against llama.cpp, whisper.cpp, PyTorch, Ollama's layout and the gguf package (.ci/setup installs them)
 	$(GO) test -tags interop -count 1 -timeout 30m ./interop/...
+
+e2e-openwebui: build ## chat in Open WebUI with a model that smelt put into Ollama's store (needs .ci/setup and .ci/setup openwebui)
+	"$${SMELT_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/smelt}/openwebui/bin/python" interop/e2e/openwebui.py
 
 clean: ## remove what make made
 	rm -rf bin coverage.out

@@ -56,13 +56,13 @@ func (f chatFormat) template() string {
 // conversation has none: the one text between the marks of a system message that
 // is not made of parts.
 func (f chatFormat) defaultSystem(jinja string) string {
-	escaped := strings.NewReplacer("\n", `\n`).Replace
+	escaped := strings.NewReplacer("\n", `\n`).Replace // a Jinja text may hold a line break as either
 	begin := strings.ReplaceAll(f.before, "{{ .Role }}", "system")
 	end := strings.TrimSpace(f.after)
 	pattern := regexp.QuoteMeta(escaped(begin)) + `([^'"{}<]+)` + regexp.QuoteMeta(end)
 	found := map[string]bool{}
 	text := ""
-	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(jinja, -1) {
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(escaped(jinja), -1) {
 		text = strings.ReplaceAll(m[1], `\n`, "\n")
 		found[text] = true
 	}
