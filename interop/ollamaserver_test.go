@@ -144,7 +144,7 @@ type chatAnswer struct {
 func (s *server) chat(t *testing.T, name string, messages ...message) (a chatAnswer) {
 	t.Helper()
 	code := s.post(t, "/api/chat", map[string]any{"model": name, "messages": messages, "stream": false,
-		"options": map[string]any{"temperature": 0, "num_predict": 64, "num_ctx": 512}}, &a)
+		"options": map[string]any{"temperature": 0, "num_predict": 32, "num_ctx": 512, "num_thread": 2}}, &a)
 	if code != http.StatusOK {
 		t.Fatalf("/api/chat of %s: %d", name, code)
 	}
@@ -219,7 +219,7 @@ func TestWhatOllamaCreatesIsExportedBitForBit(t *testing.T) {
 	}
 	// From one store to another, the other not yet there.
 	other := filepath.Join(dir, "other")
-	smelt(t, "convert", "ollama:made", "ollama:moved", "--ollama-dir", s.models, "--to-ollama-dir", other)
+	smelt(t, "convert", "ollama:made", "ollama:moved", "--ollama-dir", s.models, "--ollama-to", other)
 	again := filepath.Join(dir, "again.gguf")
 	smelt(t, "convert", "ollama:moved", again, "--raw", "--ollama-dir", other)
 	if got, want := fileSHA256(t, again), fileSHA256(t, gguf); got != want {
