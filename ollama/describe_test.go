@@ -58,7 +58,14 @@ func TestTemplateWritesWhatTheChatTemplateWrites(t *testing.T) {
 }
 
 func TestDescriptionFollowsFromTheChatTemplate(t *testing.T) {
-	d := describe(ollama.KV{Key: "tokenizer.chat_template", Value: smolJinja}, ollama.KV{Key: "general.sampling.temp", Value: float32(0.2)},
+	for _, jinja := range []string{smolJinja, strings.ReplaceAll(smolJinja, `\n`, "\n")} { // tokenizer_config.json, chat_template.jinja
+		followsFrom(t, jinja)
+	}
+}
+
+func followsFrom(t *testing.T, jinja string) {
+	t.Helper()
+	d := describe(ollama.KV{Key: "tokenizer.chat_template", Value: jinja}, ollama.KV{Key: "general.sampling.temp", Value: float32(0.2)},
 		ollama.KV{Key: "general.sampling.top_k", Value: int32(40)}, ollama.KV{Key: "general.license", Value: "apache-2.0"})
 	params, err := json.Marshal(d.Params)
 	if err != nil {
