@@ -35,7 +35,7 @@ func start() int {
 // run executes the command line args and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out := bufio.NewWriter(stdout)
-	p := &program{out: plain{out}, flush: out.Flush, err: plain{stderr}, terminal: stderr, args: args}
+	p := &program{out: plain{out, lineBreaks}, language: plain{out, lineBreaks + joiners}, flush: out.Flush, err: plain{stderr, lineBreaks}, terminal: stderr, args: args}
 	app := p.app()
 	err := app.RunContext(ctx, reorder(app.Commands, args))
 	return p.finish(err)
@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // A program is one run of smelt: where it prints, and what it was asked.
 type program struct {
 	out, err io.Writer    // what does not print comes out escaped
+	language io.Writer    // out for what a model writes
 	flush    func() error // hands on what out has kept
 	terminal io.Writer    // standard error as it is, for the progress bar
 	args     []string

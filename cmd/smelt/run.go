@@ -243,7 +243,7 @@ func (w *writer) print(s string) error {
 	if w.json || s == "" {
 		return nil
 	}
-	_, err := io.WriteString(w.out, s)
+	_, err := io.WriteString(w.language, s)
 	return errors.Join(err, w.flush())
 }
 

@@ -14,11 +14,20 @@ import (
 // could move a terminal's cursor, hide text or turn its direction, become the
 // escapes that JSON and Go have for them; so do bytes that are not UTF-8. Each
 // call of Write is a whole number of characters.
-type plain struct{ w io.Writer }
+type plain struct {
+	w    io.Writer
+	keep string // passed on though it does not print
+}
+
+const (
+	lineBreaks = "\n\t"
+	// joiners belong to the spelling of Persian, Hindi and other languages.
+	joiners = "\u200c\u200d"
+)
 
 // Write implements io.Writer.
 func (p plain) Write(b []byte) (int, error) {
-	if _, err := io.WriteString(p.w, printable(string(b), "\n\t")); err != nil {
+	if _, err := io.WriteString(p.w, printable(string(b), p.keep)); err != nil {
 		return 0, err
 	}
 	return len(b), nil

@@ -19,8 +19,14 @@ func TestNothingThatMovesATerminalIsPrinted(t *testing.T) {
 		{"beyond 16 bits", "\U000e0001", `\udb40\udc01`},
 	} {
 		var b bytes.Buffer
-		if _, err := fmt.Fprint(plain{&b}, c.in); err != nil || b.String() != c.want {
+		if _, err := fmt.Fprint(plain{&b, lineBreaks}, c.in); err != nil || b.String() != c.want {
 			t.Errorf("%s: %q becomes %s, %v; want %s", c.name, c.in, b.String(), err, c.want)
+		}
+	}
+	const persian = "می\u200cخواهم"
+	for keep, want := range map[string]string{lineBreaks: `می\u200cخواهم`, lineBreaks + joiners: persian} {
+		if got := printable(persian, keep); got != want {
+			t.Errorf("%q becomes %q, want %q", persian, got, want)
 		}
 	}
 	if got, want := inline("a\n\tb"), `a\u000a\u0009b`; got != want {

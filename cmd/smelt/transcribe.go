@@ -131,7 +131,7 @@ func (p *program) writeDown(ctx context.Context, t *infer.Transcriber, samples [
 			return err
 		}
 		f.options.Segment = func(s infer.Segment) error {
-			_, err := io.WriteString(p.out, format.segment(printed, s))
+			_, err := io.WriteString(p.language, format.segment(printed, s))
 			printed++
 			return errors.Join(err, p.flush())
 		}
