@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/smelt-project/smelt/quantize"
 	"github.com/smelt-project/smelt/tensor"
@@ -43,6 +44,7 @@ var faults = []fault{
 	{"rounding", ofValues((*suspect).rounded)},
 	{"wrong scale", ofValues((*suspect).scaled)},
 	{"other bytes", otherBytes},
+	{"other blocks", otherBlocks},
 	{"reversed", ofValues((*suspect).reversed)},
 	{"split in the wrong order", ofValues((*suspect).splitOrder)},
 	{"heads in another order", ofValues((*suspect).headOrder)},
@@ -124,24 +126,33 @@ func numbers(t *tensor.Tensor, n int64) ([]float32, error) {
 func (s *suspect) close(h, y []float32) bool { return distance(h, y) <= s.tol }
 
 // explains reports whether the value at i, for the differing rows, explains them.
-func (s *suspect) explains(at func(i int) float32) bool {
-	h := make([]float32, s.hi-s.lo)
-	for i := range h {
-		h[i] = at(s.lo + i)
-	}
-	return s.close(h, s.y[s.lo:s.hi])
-}
+func (s *suspect) explains(at func(i int) float32) bool { return s.explainsRange(s.lo, s.hi, at) }
 
 // everywhere reports whether the value at i explains all elements.
 func (s *suspect) everywhere(at func(i int) float32) bool {
-	if len(s.x) == 0 || len(s.x)%s.row != 0 {
+	return len(s.x) > 0 && len(s.x)%s.row == 0 && s.explainsRange(0, len(s.x), at)
+}
+
+// A few elements tell most explanations that are none: their error is far over
+// what the whole may have.
+const (
+	few    = 1 << 14
+	tooFar = 4
+)
+
+func (s *suspect) explainsRange(lo, hi int, at func(i int) float32) bool {
+	h := make([]float32, min(few, hi-lo))
+	for i := range h {
+		h[i] = at(lo + i)
+	}
+	if len(h) < hi-lo && distance(h, s.y[lo:lo+len(h)]) > tooFar*s.tol {
 		return false
 	}
-	h := make([]float32, len(s.x))
-	for i := range h {
-		h[i] = at(i)
+	h = slices.Grow(h, hi-lo-len(h))
+	for i := lo + len(h); i < hi; i++ {
+		h = append(h, at(i))
 	}
-	return s.close(h, s.y)
+	return s.close(h, s.y[lo:hi])
 }
 
 // distance is ‖h−y‖₂/‖h‖₂; of pairs that are both no numbers nothing is counted.

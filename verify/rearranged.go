@@ -70,9 +70,17 @@ func (s *suspect) headOrder() string {
 			continue
 		}
 		if from := s.blockOrder(heads); from != nil {
-			moved := slices.DeleteFunc(slices.Clone(from), func(h int) bool { return from[h] == h })
-			if len(moved) == 2 {
-				return fmt.Sprintf("heads %d and %d are swapped", min(moved[0], moved[1]), max(moved[0], moved[1]))
+			var moved []int
+			for h := range from {
+				if from[h] != h {
+					moved = append(moved, h)
+				}
+			}
+			switch len(moved) {
+			case 0, 1: // not a matter of order
+				continue
+			case 2:
+				return fmt.Sprintf("heads %d and %d are swapped", moved[0], moved[1])
 			}
 			return fmt.Sprintf("heads in another order: %d of %d are not in their place", len(moved), heads)
 		}
@@ -81,13 +89,19 @@ func (s *suspect) headOrder() string {
 }
 
 // blockOrder returns which of n equal parts of the original each part of the
-// result is, nil if one is none.
+// result is, its own if that is one, nil if one is none.
 func (s *suspect) blockOrder(n int) []int {
 	size := len(s.x) / n
 	from := make([]int, n)
 	for b := range n {
 		y := s.y[b*size : (b+1)*size]
-		from[b] = slices.IndexFunc(slices.Collect(slices.Chunk(s.x, size)), func(x []float32) bool { return s.close(x, y) })
+		if from[b] = b; s.close(s.x[b*size:(b+1)*size], y) {
+			continue
+		}
+		from[b] = slices.IndexFunc(slices.Collect(slices.Chunk(s.x, size)), func(x []float32) bool {
+			n := min(few, size)
+			return distance(x[:n], y[:n]) <= tooFar*s.tol && s.close(x, y)
+		})
 		if from[b] < 0 {
 			return nil
 		}

@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/smelt-project/smelt/quantize"
@@ -33,6 +35,37 @@ func otherBytes(_ context.Context, s *suspect) (string, error) {
 		}
 		if s.explainedBy(h) {
 			return m.text, nil
+		}
+	}
+	return "", nil
+}
+
+// lookalikes are types whose blocks are as long as another's, elements and bytes.
+var lookalikes = map[tensor.DType][]tensor.DType{
+	tensor.Q4_0: {tensor.IQ4NL}, tensor.IQ4NL: {tensor.Q4_0},
+	tensor.Q3K: {tensor.IQ3S}, tensor.IQ3S: {tensor.Q3K},
+	tensor.IQ2XXS: {tensor.TQ2_0}, tensor.TQ2_0: {tensor.IQ2XXS},
+}
+
+// otherBlocks finds blocks of another type under the name of one that looks alike.
+func otherBlocks(_ context.Context, s *suspect) (string, error) {
+	n := min(len(s.x), max(few/s.row, 1)*s.row)
+	for _, d := range lookalikes[s.got.DType] {
+		codec, err := quantize.CodecOf(d)
+		if err != nil {
+			return "", err
+		}
+		size, err := d.Bytes(tensor.Shape{n})
+		if err != nil {
+			return "", err
+		}
+		made, got := make([]byte, size), make([]byte, size)
+		codec.Encode(made, s.x[:n], nil)
+		if err := s.got.ReadFull(got, 0); err != nil {
+			return "", err
+		}
+		if bytes.Equal(made, got) {
+			return fmt.Sprintf("%v read as %v", d, s.got.DType), nil
 		}
 	}
 	return "", nil

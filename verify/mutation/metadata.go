@@ -19,7 +19,10 @@ var metadataFaults = append(hyperparameterFaults(),
 		if _, ok := e.meta.Get(fileTypeKey); !ok {
 			return none
 		}
-		wrong := uint32(10) // Q2_K
+		wrong := uint32(0) // all F32
+		if e.count(fileTypeKey) == 0 {
+			wrong = 1 // mostly F16
+		}
 		e.set(fileTypeKey, wrong)
 		return expect(fileTypeKey, "not of the stated type")
 	}},

@@ -1,5 +1,7 @@
 // Command gen writes what the mutations of package mutation measure into a
-// document, between the lines <!-- mutations --> and <!-- /mutations -->.
+// document: what is said about faults between the lines <!-- faults --> and
+// <!-- /faults -->, and about correct conversions between <!-- types --> and
+// <!-- /types -->.
 //
 //	go run ./verify/mutation/gen docs/verification.md
 //
@@ -78,10 +80,6 @@ func main() {
 
 func run(ctx context.Context, path string) (err error) {
 	began := time.Now()
-	doc, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
 	b, err := cpu.New(cpu.Options{})
 	if err != nil {
 		return err
@@ -93,39 +91,63 @@ func run(ctx context.Context, path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	g := &generator{opt: verify.Options{Backends: []infer.Backend{b}}, dir: dir}
-	for _, m := range models() {
-		if err := g.load(ctx, m); err != nil {
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context, int, *convert.Source) error
+		write   func(*bytes.Buffer)
+	}{
+		{"faults", g.spoilAll, g.writeFaults},
+		{"types", g.acceptAll, g.writeTypes},
+	} {
+		for i, m := range models() {
+			if err := m.with(func(src *convert.Source) error { return part.measure(ctx, i, src) }); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+		}
+		var text bytes.Buffer
+		part.write(&text)
+		if err := replace(path, part.name, text.Bytes()); err != nil {
 			return err
 		}
 	}
-	var text bytes.Buffer
-	g.writeFaults(&text)
-	g.writeTypes(&text)
-	if doc, err = between(doc, text.Bytes()); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	log.Printf("%v", time.Since(began).Round(time.Second))
-	return os.WriteFile(path, doc, 0o644)
+	return nil
 }
 
-// Lines that a document has around what is generated.
-var first, last = []byte("<!-- mutations -->\n"), []byte("<!-- /mutations -->\n")
+// with calls fn with the opened model.
+func (m model) with(fn func(*convert.Source) error) (err error) {
+	src, err := convert.Open(m.path, convert.OpenOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	if m.sliced > 0 {
+		if err := mutation.Slice(src, m.sliced); err != nil {
+			return err
+		}
+	}
+	return fn(src)
+}
 
-// between replaces what is between the two lines.
-func between(doc, text []byte) ([]byte, error) {
+// replace writes text between the two lines of a document that have a name.
+func replace(path, name string, text []byte) error {
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	first, last := []byte("<!-- "+name+" -->\n"), []byte("<!-- /"+name+" -->\n")
 	head, rest, ok1 := bytes.Cut(doc, first)
 	_, tail, ok2 := bytes.Cut(rest, last)
 	if !ok1 || !ok2 {
-		return nil, fmt.Errorf("the lines %q and %q are not there", first, last)
+		return fmt.Errorf("%s: the lines %q and %q are not there", path, first, last)
 	}
-	return bytes.Join([][]byte{head, first, text, last, tail}, nil), nil
+	return os.WriteFile(path, bytes.Join([][]byte{head, first, text, last, tail}, nil), 0o644)
 }
 
 // A generator measures.
 type generator struct {
 	opt      verify.Options
 	dir      string
-	loaded   int // models so far
 	columns  []column
 	accepted []row
 }
@@ -143,25 +165,21 @@ type row struct {
 	verdicts []string // of each model
 }
 
-// load opens m, spoils its conversions, and verifies correct ones of every type.
-func (g *generator) load(ctx context.Context, m model) (err error) {
-	src, err := convert.Open(m.path, convert.OpenOptions{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, src.Close()) }()
-	if m.sliced > 0 {
-		if err := mutation.Slice(src, m.sliced); err != nil {
-			return err
-		}
-	}
+// spoilAll plants every fault in the conversions of a model.
+func (g *generator) spoilAll(ctx context.Context, model int, src *convert.Source) error {
 	for _, s := range spoilt {
-		if s.model == g.loaded {
-			if err := g.spoil(ctx, src, s.headline, convert.Options{To: s.to, Type: s.typ}); err != nil {
-				return fmt.Errorf("%s: %w", s.headline, err)
-			}
+		if s.model != model {
+			continue
+		}
+		if err := g.spoil(ctx, src, s.headline, convert.Options{To: s.to, Type: s.typ}); err != nil {
+			return fmt.Errorf("%s: %w", s.headline, err)
 		}
 	}
+	return nil
+}
+
+// acceptAll verifies correct conversions of a model to every type.
+func (g *generator) acceptAll(ctx context.Context, model int, src *convert.Source) error {
 	plain, err := mutation.Convert(ctx, src, g.dir, convert.Options{To: "gguf", Type: "f16"})
 	if err != nil {
 		return err
@@ -171,16 +189,15 @@ func (g *generator) load(ctx context.Context, m model) (err error) {
 		return err
 	}
 	for i, t := range mutation.Types(importance) {
-		if g.loaded == 0 {
+		if model == 0 {
 			g.accepted = append(g.accepted, row{name: t.Name})
 		}
 		verdict, err := g.accept(ctx, src, t)
 		if err != nil {
-			return fmt.Errorf("%s as %s: %w", m.name, t.Name, err)
+			return fmt.Errorf("%s: %w", t.Name, err)
 		}
 		g.accepted[i].verdicts = append(g.accepted[i].verdicts, verdict)
 	}
-	g.loaded++
 	return nil
 }
 
