@@ -32,7 +32,8 @@ race: ## the same with the race detector (needs a C compiler)
 	$(GO) test -tags plantedfault -run Planted ./verify
 
 emulate: ## the tests of the AVX-512 kernels on an emulated processor (Debian; builds Bochs once)
-	.ci/emulate-avx512
+	.ci/emulate-avx512 ./quantize -test.v -test.short -test.run 'Test(Vector|BytesEqual).*/avx512'
+	.ci/emulate-avx512 ./infer/cpu -test.v -test.run 'TestKernels.*/avx512'
 
 fuzz: ## every fuzz target for FUZZTIME (30s), FUZZJOBS (2) at a time
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -226,10 +226,6 @@ func (v isa) decodeQ4_0(dst []float32, src []byte) {
 }
 
 func (v isa) magnitudes(most *[16]float32, x []float32) {
-	if v == avx512 {
-		magnitudesAVX512(most, x)
-		return
-	}
 	magnitudesAVX2(most, x)
 }
 

@@ -349,11 +349,6 @@ func decodeQ8_0AVX512(dst []float32, src []byte)
 //go:noescape
 func decodeQ4_0AVX512(dst []float32, src []byte)
 
-// magnitudesAVX512 sets most to the largest magnitude of each 16 of the 256 elements of x; that of a NaN is a NaN.
-//
-//go:noescape
-func magnitudesAVX512(most *[16]float32, x []float32)
-
 // notNegativeAVX512 sets bit i of b to whether element i of the 256 of x is at least 0.
 //
 //go:noescape

@@ -9673,32 +9673,6 @@ end:
 DATA constant95<>+0(SB)/4, $0x00000008
 GLOBL constant95<>(SB), RODATA|NOPTR, $4
 
-// func magnitudesAVX512(most *[16]float32, x []float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·magnitudesAVX512(SB), NOSPLIT, $0-32
-	MOVQ most+0(FP), AX
-	MOVQ x_base+8(FP), CX
-	MOVQ $0x00000010, DX
-
-next:
-	VMOVUPS     (CX), Z0
-	VANDPS.BCST constant66<>+0(SB), Z0, Z0
-	VSHUFF64X2  $0x4e, Z0, Z0, Z1
-	VPMAXUD     Z0, Z1, Z0
-	VPERMQ      $0x4e, Z0, Z1
-	VPMAXUD     Z0, Z1, Z0
-	VPSHUFD     $0x4e, Z0, Z1
-	VPMAXUD     Z0, Z1, Z0
-	VPSHUFD     $0xb1, Z0, Z1
-	VPMAXUD     Z0, Z1, Z0
-	VMOVD       X0, (AX)
-	ADDQ        $0x40, CX
-	ADDQ        $0x04, AX
-	DECQ        DX
-	JNZ         next
-	VZEROUPPER
-	RET
-
 // func notNegativeAVX512(b *[32]byte, x []float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·notNegativeAVX512(SB), NOSPLIT, $0-32

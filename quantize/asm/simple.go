@@ -8,8 +8,8 @@ import (
 
 // simple writes the kernels of the formats that round every element once.
 func (v isa) simple() {
-	v.magnitudes()
-	if v == avx2 {
+	if v == avx2 { // 16 elements, and eight blocks, are not more for AVX-512
+		v.magnitudes()
 		v.sumMagnitudes()
 	}
 	v.notNegative()
