@@ -8,18 +8,18 @@ import (
 	"github.com/smelt-project/smelt/tensor"
 )
 
-// llamaNames are the modules of a llama as its program calls them.
+// llamaNames are the modules and settings of a llama as its program calls them.
 type llamaNames struct {
-	embed, layers, norm, head    string
-	attnNorm, wq, wk, wv, wo     string
-	ffnNorm, gate, up, down      string
-	keys                         llamaKeys
-	halves                       bool // see rotary
-	inner                        string
-	guard                        func(settings) error
-	stretch                      func(settings) (kind string, s stretch, err error)
-	attnBias, ffnBias, tied      string // keys; "" if the program has no such choice
-	defaultEps, defaultRopeTheta float64
+	inner                     string // where all but the head is, "" or ending in a dot
+	embed, layers, norm, head string
+	attnNorm, wq, wk, wv, wo  string // in a layer
+	ffnNorm, gate, up, down   string
+	keys                      llamaKeys
+	attnBias, ffnBias, tied   string  // keys; "" if the program has no such choice
+	eps, theta                float64 // what the program takes if they are not stated
+	halves                    bool    // see rotary
+	guards                    []guard
+	stretch                   func(settings) (kind string, s stretch, err error)
 }
 
 // llamaKeys are the settings of a llama as its program calls them.
@@ -31,10 +31,9 @@ var metaLlama = llamaNames{
 	embed: "tok_embeddings", layers: "layers", norm: "norm", head: "output",
 	attnNorm: "attention_norm", wq: "attention.wq", wk: "attention.wk", wv: "attention.wv", wo: "attention.wo",
 	ffnNorm: "ffn_norm", gate: "feed_forward.w1", up: "feed_forward.w3", down: "feed_forward.w2",
-	keys:       llamaKeys{dim: "dim", layers: "n_layers", heads: "n_heads", kvHeads: "n_kv_heads", headDim: "head_dim", eps: "norm_eps"},
-	stretch:    metaStretch,
-	guard:      func(settings) error { return nil },
-	defaultEps: 1e-5, defaultRopeTheta: 10000,
+	keys: llamaKeys{dim: "dim", layers: "n_layers", heads: "n_heads", kvHeads: "n_kv_heads", headDim: "head_dim", eps: "norm_eps"},
+	eps:  1e-5, theta: 10000,
+	stretch: metaStretch,
 }
 
 // hfLlama is LlamaForCausalLM (transformers models/llama/modeling_llama.py) and,
@@ -46,34 +45,22 @@ var hfLlama = llamaNames{
 	ffnNorm: "post_attention_layernorm", gate: "mlp.gate_proj", up: "mlp.up_proj", down: "mlp.down_proj",
 	keys: llamaKeys{dim: "hidden_size", layers: "num_hidden_layers", heads: "num_attention_heads",
 		kvHeads: "num_key_value_heads", headDim: "head_dim", eps: "rms_norm_eps"},
-	halves:   true,
-	stretch:  hfStretch,
-	guard:    hfLlamaGuard,
 	attnBias: "attention_bias", ffnBias: "mlp_bias", tied: "tie_word_embeddings",
-	defaultEps: 1e-6, defaultRopeTheta: 10000,
+	eps: 1e-6, theta: 10000,
+	halves: true,
+	guards: []guard{
+		{[]string{"model_type"}, []any{"llama", "mistral"}},
+		{[]string{"hidden_act"}, []any{"silu", "swish"}},
+		{[]string{"sliding_window"}, nil},
+		{[]string{"rope_parameters.partial_rotary_factor", "partial_rotary_factor"}, []any{int64(1), 1.0}},
+	},
+	stretch: hfStretch,
 }
 
 // bare returns n for a network that was saved without its head.
 func (n llamaNames) bare() llamaNames {
 	n.inner = ""
 	return n
-}
-
-func hfLlamaGuard(s settings) error {
-	for _, g := range []struct {
-		computed []any
-		keys     []string
-	}{
-		{[]any{"llama", "mistral"}, []string{"model_type"}},
-		{[]any{"silu", "swish"}, []string{"hidden_act"}},
-		{nil, []string{"sliding_window"}},
-		{[]any{int64(1), 1.0}, []string{"rope_parameters.partial_rotary_factor", "partial_rotary_factor"}},
-	} {
-		if err := s.expect(g.computed, g.keys...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // hfStretch reads rope_parameters, which older configurations call rope_scaling.
@@ -191,7 +178,7 @@ func (n llamaNames) build(c *checkpoint) (Network, error) {
 // sizes reads the settings into l and returns the length of the residual stream
 // and the number of layers.
 func (n llamaNames) sizes(l *Llama, s settings) (dim, layers int, err error) {
-	if err := n.guard(s); err != nil {
+	if err := s.expect(n.guards); err != nil {
 		return 0, 0, err
 	}
 	for _, f := range []struct {
@@ -221,14 +208,14 @@ func (n llamaNames) sizes(l *Llama, s settings) (dim, layers int, err error) {
 		return 0, 0, fmt.Errorf("%s %d is not a multiple of %s %d: %w", n.keys.heads, l.heads.q, n.keys.kvHeads, l.heads.kv, tensor.ErrCorrupt)
 	}
 	l.heads.causal = true
-	if l.eps, err = s.real(n.defaultEps, n.keys.eps); err != nil {
+	if l.eps, err = s.real(n.eps, n.keys.eps); err != nil {
 		return 0, 0, err
 	}
 	kind, st, err := n.stretch(s)
 	if err != nil {
 		return 0, 0, err
 	}
-	if l.rotary, err = newRotary(s, l.heads.dim, n.defaultRopeTheta, kind, st); err != nil {
+	if l.rotary, err = newRotary(s, l.heads.dim, n.theta, kind, st); err != nil {
 		return 0, 0, err
 	}
 	l.rotary.halves = n.halves

@@ -3,6 +3,7 @@ package origin
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/smelt-project/smelt/tensor"
@@ -105,17 +106,19 @@ func (s settings) flag(key string) (value, stated bool) {
 	return value, stated
 }
 
-// expect fails if one of keys states something else than the values that are
-// computed.
-func (s settings) expect(computed []any, keys ...string) error {
-	v, key := s.get(keys...)
-	if key == "" {
-		return nil
-	}
-	for _, c := range computed {
-		if v == c {
-			return nil
+// A guard is a setting that changes what is computed, and the values of it that
+// are computed here; with none it must not be stated.
+type guard struct {
+	keys     []string
+	computed []any
+}
+
+// expect fails if the settings ask for something that is not computed.
+func (s settings) expect(guards []guard) error {
+	for _, g := range guards {
+		if v, key := s.get(g.keys...); key != "" && !slices.Contains(g.computed, v) {
+			return fmt.Errorf("%s is %v, and only %v is computed: %w", key, v, g.computed, tensor.ErrUnsupported)
 		}
 	}
-	return fmt.Errorf("%s is %v, and only %v is computed: %w", key, v, computed, tensor.ErrUnsupported)
+	return nil
 }

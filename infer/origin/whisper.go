@@ -19,7 +19,7 @@ type whisperNames struct {
 	ffnNorm, up, down                    string
 	audioHeads, textHeads                string // keys
 	audioLayers, textLayers, state, mels string // keys
-	guard                                func(settings) error
+	guards                               []guard
 }
 
 // whisperStack names what one of the two stacks has of its own.
@@ -35,7 +35,6 @@ var openaiWhisper = whisperNames{
 	ffnNorm: "mlp_ln", up: "mlp.0", down: "mlp.2",
 	audioHeads: "n_audio_head", textHeads: "n_text_head",
 	audioLayers: "n_audio_layer", textLayers: "n_text_layer", state: "n_audio_state", mels: "n_mels",
-	guard: func(settings) error { return nil },
 }
 
 // hfWhisper is WhisperForConditionalGeneration (transformers
@@ -50,22 +49,17 @@ var hfWhisper = whisperNames{
 	ffnNorm: "final_layer_norm", up: "fc1", down: "fc2",
 	audioHeads: "encoder_attention_heads", textHeads: "decoder_attention_heads",
 	audioLayers: "encoder_layers", textLayers: "decoder_layers", state: "d_model", mels: "num_mel_bins",
-	guard: hfWhisperGuard,
+	guards: []guard{
+		{[]string{"model_type"}, []any{"whisper"}},
+		{[]string{"activation_function"}, []any{"gelu"}},
+		{[]string{"scale_embedding"}, []any{false}},
+	},
 }
 
 // bare returns n for a network that was saved without its head.
 func (n whisperNames) bare() whisperNames {
 	n.inner = ""
 	return n
-}
-
-func hfWhisperGuard(s settings) error {
-	for key, computed := range map[string]any{"model_type": "whisper", "activation_function": "gelu", "scale_embedding": false} {
-		if err := s.expect([]any{computed}, key); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // A Whisper is a Whisper network. It may be used concurrently, a context may not.
@@ -118,7 +112,7 @@ func (w *Whisper) Layers() (encoder, decoder int) {
 }
 
 func (n whisperNames) build(c *checkpoint) (Network, error) {
-	if err := n.guard(c.settings); err != nil {
+	if err := c.settings.expect(n.guards); err != nil {
 		return nil, err
 	}
 	w := &Whisper{program: c.naming.program, workers: c.workers}
