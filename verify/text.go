@@ -78,8 +78,25 @@ func (r *Report) gist(s Summary) string {
 		return strings.TrimSpace(worst.place() + " " + worst.Expected)
 	case worst.Got == 0 && worst.Limit == 0:
 		return "byte for byte"
+	case worst.Metric == RelativeRMS && worst.OK && worst.Got == worst.Limit:
+		largest := r.largest(s.Name, RelativeRMS)
+		return fmt.Sprintf("byte for byte; %s up to %v, %s", RelativeRMS, largest.Got, largest.place())
 	}
-	return fmt.Sprintf("%s %v of %v, %s", worst.Metric, worst.Got, worst.Limit, worst.place())
+	text := fmt.Sprintf("%s %v of %v", worst.Metric, worst.Got, worst.Limit)
+	if worst.place() == "" {
+		return text
+	}
+	return text + ", " + worst.place()
+}
+
+// largest returns the finding of a check with the greatest value of a metric.
+func (r *Report) largest(check string, m Metric) (top Finding) {
+	for _, f := range r.Findings {
+		if f.Check == check && f.Metric == m && (top.Metric == "" || f.Got > top.Got) {
+			top = f
+		}
+	}
+	return top
 }
 
 // burden is how near a finding is to its limit; above 1 it fails.
