@@ -202,12 +202,9 @@ func equalsOriginal(t *testing.T, name, path string) {
 	}
 	untimed(t, n, words, sound, &g)
 	language(t, n, words, sound, &g)
-	for _, c := range []struct {
-		beam int
-		want whisperTranscript
-	}{{1, g.Greedy}, {5, g.Beam5}} {
-		sameTranscript(t, transcribe(t, m, n, recording(t, "jfk.wav"), infer.TranscribeOptions{Beam: c.beam}), c.want)
-	}
+	recorded := recording(t, "jfk.wav")
+	sameTranscript(t, transcribe(t, m, n, recorded, infer.TranscribeOptions{}), g.Greedy)
+	sameTranscript(t, transcribe(t, m, n, recorded, infer.TranscribeOptions{Beam: 5, Language: "en"}), g.Beam5)
 }
 
 func untimed(t *testing.T, n *infer.Whisper, words *tokenizer.Whisper, sound *infer.Sound, g *whisperGolden) {
@@ -355,7 +352,10 @@ func TestQuantizedWhisperRuns(t *testing.T) {
 	for _, w := range whispers {
 		var g whisperGolden
 		readJSON(t, golden(t, "whisper", w.name, "golden.json"), &g)
-		for _, c := range []struct{ file, recipe string }{{"model.gguf", "Q8_0"}, {"model.bin", "Q8_0"}, {"model.gguf", "Q5_0"}, {"model.bin", "Q5_0"}} {
+		for i, c := range []struct{ file, recipe string }{{"model.gguf", "Q8_0"}, {"model.bin", "Q5_0"}, {"model.bin", "Q8_0"}, {"model.gguf", "Q5_0"}} {
+			if i > 1 && w.name == "base" {
+				break // the other two have the same numbers
+			}
 			t.Run(strings.Join([]string{w.name, c.file, c.recipe}, " "), func(t *testing.T) {
 				m := canonical(t, convertedTo(t, model(t, w.file), c.file, c.recipe))
 				got := transcribe(t, m, whisper(t, m), samples, infer.TranscribeOptions{})
