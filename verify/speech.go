@@ -192,8 +192,9 @@ const (
 // transcript word for word: if it would choose the same token everywhere, it
 // writes the same; where it would not, what it writes by itself is compared. A
 // choice between logits that the limit m of checkOutputs allows to change places,
-// because they are less than 2m apart, may change, and all words after it; without
-// such a choice the word error rate is 0. Log-probabilities move by 3σ at most.
+// because they are less than 2m apart, may change, and all words after it: the word
+// error rate is told, but has no limit then. Without such a choice it is 0.
+// Log-probabilities move by 3σ at most.
 func checkTranscript(ctx context.Context, v *verifier) error {
 	return v.withAnswers(ctx, func(r *runs) error {
 		if len(v.agreement.kl) == 0 {
@@ -212,7 +213,7 @@ func checkTranscript(ctx context.Context, v *verifier) error {
 		want, got := p.writer.text(p.ids), p.writer.text(own)
 		f := Finding{Metric: WordErrors, Got: Number(wordErrors(strings.Fields(want), strings.Fields(got))), Expected: strconv.Quote(want), Found: strconv.Quote(got)}
 		if d.unsure > 0 {
-			f.Limit = 1
+			f.Limit = Number(math.Inf(1)) // with insertions there is no greatest rate
 		}
 		v.findCaused(f)
 		f.Metric, f.Got, f.Limit = LogProb, Number(math.Abs(d.moved)/float64(d.choices)), Number(3*v.agreement.rms())
