@@ -107,22 +107,31 @@ func (v *verifier) compareKey(key string, want, got any) {
 		return
 	}
 	f := Finding{Key: key, Expected: valueText(want), Found: valueText(got)}
+	from := v.statedBy(key)
+	if got != nil && strings.HasPrefix(from, "assumed") {
+		v.leaveOut("%s: the result states %s, the original nothing", key, f.Found)
+		return
+	}
+	if from != "" {
+		from = " (" + from + ")"
+	}
 	switch {
 	case got == nil:
 		f.Cause = key + " is missing"
 	case want == nil:
 		f.Cause = key + " is stated, but the original has no such setting"
 	default:
-		f.Cause = fmt.Sprintf("%s is %s, the original states %s%s", key, f.Found, f.Expected, v.statedBy(key))
+		f.Cause = fmt.Sprintf("%s is %s, the original states %s%s", key, f.Found, f.Expected, from)
 	}
 	v.find(mismatch(f))
 }
 
-// statedBy says where the original states a key.
+// statedBy says where the original states a key, or that its value was assumed; ""
+// if that is not known.
 func (v *verifier) statedBy(key string) string {
 	for _, p := range v.Canonical.Params {
 		if p.Key == key {
-			return " (" + p.From + ")"
+			return p.From
 		}
 	}
 	return ""
