@@ -113,17 +113,18 @@ func (f *Finding) burden() float64 {
 // place is what a finding is about.
 func (f *Finding) place() string { return strings.TrimSpace(f.Tensor + f.Key + f.Layer) }
 
-// causes lists the faults: for each place, with its first metric, the failures
-// that do not follow from others.
+// causes lists the faults: each place and cause once, with the first metric that
+// showed it, without what follows from others.
 func (r *Report) causes() []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, follows := range []bool{false, true} {
 		for _, f := range r.Failures() {
-			if strings.HasPrefix(f.Cause, "follows from ") != follows || seen[f.Check+f.place()] || follows && len(out) > 0 {
+			fault := f.place() + ": " + f.Cause
+			if strings.HasPrefix(f.Cause, "follows from ") != follows || seen[fault] || follows && len(out) > 0 {
 				continue
 			}
-			seen[f.Check+f.place()] = true
+			seen[fault] = true
 			out = append(out, f.sentence())
 		}
 	}
