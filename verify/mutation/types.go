@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/smelt-project/smelt/convert"
 	"github.com/smelt-project/smelt/quantize"
@@ -19,7 +20,7 @@ type Type struct {
 }
 
 // Types lists the quantized types that smelt writes. importance is the path of an
-// importance matrix, which types that need one are made with.
+// importance matrix.
 func Types(importance string) []Type {
 	var out []Type
 	seen := map[tensor.DType]bool{}
@@ -34,9 +35,13 @@ func Types(importance string) []Type {
 	return append(out, nv)
 }
 
+// weighed are types that are made with an importance matrix: most of them are
+// refused without one.
+var weighed = []string{"iq1", "iq2", "iq3"}
+
 func newType(d tensor.DType, recipe, importance string) Type {
 	t := Type{Name: d.String(), Options: convert.Options{To: "gguf", Type: recipe}}
-	if c, err := quantize.CodecOf(d); err == nil && c.NeedsImportance {
+	if slices.ContainsFunc(weighed, func(prefix string) bool { return strings.HasPrefix(t.Name, prefix) }) {
 		t.Options.Quantize.Importance = importance
 	}
 	return t

@@ -3,7 +3,7 @@
 // <!-- /faults -->, and about correct conversions between <!-- types --> and
 // <!-- /types -->.
 //
-//	go run ./verify/mutation/gen docs/verification.md
+//	go run ./verify/mutation/gen docs/verification.md [faults|types]
 //
 // It needs the models that .ci/setup downloads.
 package main
@@ -16,6 +16,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/smelt-project/smelt/convert"
@@ -70,15 +71,16 @@ var spoilt = []struct {
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 2 {
-		log.Fatal("usage: gen FILE")
+	if len(os.Args) < 2 {
+		log.Fatal("usage: gen FILE [faults|types]")
 	}
-	if err := run(context.Background(), os.Args[1]); err != nil {
+	if err := run(context.Background(), os.Args[1], os.Args[2:]); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, path string) (err error) {
+// run writes the parts of the document at path that are named, all if none is.
+func run(ctx context.Context, path string, parts []string) (err error) {
 	began := time.Now()
 	b, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -99,6 +101,9 @@ func run(ctx context.Context, path string) (err error) {
 		{"faults", g.spoilAll, g.writeFaults},
 		{"types", g.acceptAll, g.writeTypes},
 	} {
+		if len(parts) > 0 && !slices.Contains(parts, part.name) {
+			continue
+		}
 		for i, m := range models() {
 			if err := m.with(func(src *convert.Source) error { return part.measure(ctx, i, src) }); err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
