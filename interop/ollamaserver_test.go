@@ -152,9 +152,9 @@ func (s *server) chat(t *testing.T, name string, messages ...message) (a chatAns
 }
 
 // smelt runs smelt on the server's store.
-func (s *server) smelt(t *testing.T, args ...string) string {
+func (s *server) smelt(t *testing.T, args ...string) {
 	t.Helper()
-	return smelt(t, append(args, "--ollama-dir", s.models)...)
+	smelt(t, append(args, "--ollama-dir", s.models)...)
 }
 
 func TestOllamaRunsWhatSmeltWritesWhileItServes(t *testing.T) {
