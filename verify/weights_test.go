@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/binary"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -208,4 +209,45 @@ func TestFindingsDoNotDependOnWorkers(t *testing.T) {
 			t.Errorf("%+v with one worker, %+v with 16", a.Findings[i], b.Findings[i])
 		}
 	}
+}
+
+func TestBlocksOfAnUnknownImportanceMatrixKeepTheirLimits(t *testing.T) {
+	const name = "blk.2.ffn_up.weight"
+	p := pairOf(t, stories, convert.Options{Type: "Q4_0"})
+	random := rand.New(rand.NewPCG(3, 4))
+	weighed := withBytes(t, p, name, func(b []byte, info tensor.Info) []byte {
+		x, err := numbers(p.Canonical.Model.Tensor(name), int64(info.Shape[0]*info.Shape[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		importance := make([]float32, info.Shape[1])
+		for i := range importance {
+			importance[i] = float32(random.ExpFloat64())
+		}
+		codec, err := quantize.CodecOf(info.DType)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codec.Encode(b, x, importance)
+		return b
+	})
+	report := run(t, weighed, Options{Level: Weights})
+	if report.Verdict != Failed {
+		t.Error("other blocks pass though the file states no importance matrix")
+	}
+	stated := weighed.Result.Model.Meta.With(tensor.KV{Key: "quantize.imatrix.file", Value: "imatrix.gguf"})
+	report = run(t, changed(t, weighed, stated, weighed.Result.Model.Tensors()), Options{Level: Weights})
+	for _, f := range report.Failures() {
+		t.Errorf("%+v", f)
+	}
+	if len(report.LeftOut) != 1 || !strings.Contains(report.LeftOut[0].Why, "--imatrix") {
+		t.Errorf("left out: %v", report.LeftOut)
+	}
+	wrong := withBytes(t, changed(t, weighed, stated, weighed.Result.Model.Tensors()), name, func(b []byte, _ tensor.Info) []byte {
+		for i := 0; i < len(b); i += 18 { // the sign of every scale
+			b[i+1] ^= 0x80
+		}
+		return b
+	})
+	wantFailure(t, run(t, wrong, Options{Level: Weights}), name, "wrong sign")
 }
