@@ -27,9 +27,8 @@ test: ## all tests that need nothing but the repository
 	$(GO) test ./...
 	$(GO) test -tags plantedfault -run Planted ./verify
 
-race: ## the same with the race detector (needs a C compiler)
-	$(GO) test -race ./...
-	$(GO) test -tags plantedfault -run Planted ./verify
+race: ## the same with the race detector, without models of more than a few MB (needs a C compiler)
+	$(GO) test -race -short ./...
 
 emulate: ## the tests of the AVX-512 kernels on an emulated processor (Debian; builds Bochs once)
 	.ci/emulate-avx512 ./quantize -test.v -test.short -test.run 'Test(Vector|BytesEqual).*/avx512'
@@ -80,7 +79,7 @@ cover: ## test coverage by function in coverage.out
 	$(GO) test -coverprofile coverage.out ./...
 	$(GO) tool cover -func coverage.out | tail -1
 
-check: build vet lint race ## what has to hold before a change lands
+check: build vet lint test race ## what has to hold before a change lands
 
 interop: build ## against llama.cpp, whisper.cpp, PyTorch, Ollama's layout and the gguf package (.ci/setup installs them)
 	$(GO) test -tags interop -count 1 -timeout 30m ./interop/...

@@ -29,6 +29,10 @@ func golden(t testing.TB, name ...string) string {
 }
 
 func model(t testing.TB, name string) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("models of that size run without -short")
+	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		t.Skip(err)
@@ -63,9 +67,6 @@ func TestSmolLM2EqualsTheOriginal(t *testing.T) {
 	}
 	for i, c := range sources {
 		t.Run(c.name, func(t *testing.T) {
-			if testing.Short() && i > 0 {
-				t.Skip("one layout is enough for -short")
-			}
 			n := llama(t, canonical(t, c.path(t)))
 			s := watch(t, n, g.Prompts[0].IDs)
 			got := slices.Clone(s["decoder.embedding"])

@@ -151,11 +151,8 @@ func TestWhisperEqualsTheOriginal(t *testing.T) {
 			{"gguf", func(t *testing.T) string { return convertedTo(t, model(t, w.file), "model.gguf", "f16") }},
 			{"bin", func(t *testing.T) string { return convertedTo(t, model(t, w.file), "model.bin", "f16") }},
 		}
-		for i, f := range files {
+		for _, f := range files {
 			t.Run(w.name+" "+f.name, func(t *testing.T) {
-				if testing.Short() && i > 0 {
-					t.Skip("one file is enough for -short")
-				}
 				equalsOriginal(t, w.name, f.path(t))
 			})
 		}
@@ -345,9 +342,6 @@ func wordErrors(got, want string) float64 {
 
 // Quantized files run and hear the same words, but for a few.
 func TestQuantizedWhisperRuns(t *testing.T) {
-	if testing.Short() {
-		t.Skip("converts and runs several files")
-	}
 	samples := recording(t, "jfk.wav")
 	for _, w := range whispers {
 		var g whisperGolden

@@ -98,6 +98,9 @@ func run(t *testing.T, p Pair, opt Options) *Report {
 // modelOf returns the path of a model of the cache that .ci/setup fills.
 func modelOf(t *testing.T, name string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("models of that size run without -short")
+	}
 	cache := os.Getenv("SMELT_CACHE")
 	if cache == "" {
 		home, err := os.UserHomeDir()

@@ -8,9 +8,6 @@ import (
 )
 
 func TestWhisperWritesTheSame(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes half a minute")
-	}
 	p := pairOf(t, modelOf(t, "whisper-tiny.en.pt"), convert.Options{Type: "Q8_0"})
 	report := run(t, p, Options{Backends: backend(t)})
 	for _, f := range report.Failures() {

@@ -35,6 +35,9 @@ func goldenDir(t *testing.T, model string) string {
 // realModel is the path of a downloaded model.
 func realModel(t *testing.T, name string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("models of that size run without -short")
+	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		t.Skip(err)
