@@ -1,6 +1,6 @@
-// Command smelt turns PyTorch checkpoints into files that llama.cpp and
-// whisper.cpp run, says what model files are, and tells whether loading a
-// pickle is safe. smelt --help and smelt COMMAND --help explain everything.
+// Command smelt turns model files into files that llama.cpp, whisper.cpp and
+// Ollama run, proves that they are still the same model, runs them, says what
+// model files are, and tells whether loading a pickle is safe. smelt --help and smelt COMMAND --help explain everything.
 package main
 
 import (
@@ -85,7 +85,7 @@ func (p *program) printJSON(v any) error {
 func (p *program) app() *cli.App {
 	return &cli.App{
 		Name:                      "smelt",
-		Usage:                     "make PyTorch checkpoints run in llama.cpp and whisper.cpp",
+		Usage:                     "make model files run in llama.cpp, whisper.cpp and Ollama, and prove that they are the same",
 		UsageText:                 "smelt COMMAND [FLAGS] ARGUMENTS\n\nsmelt inspect model.pt\nsmelt convert model.pt model.gguf --type f16\nsmelt quantize model.pt model.gguf Q4_K_M",
 		Description:               exitHelp(),
 		Version:                   buildVersion(),
