@@ -65,17 +65,9 @@ def wait(url, seconds, p):
 
 def chat(page, url, shot):
     """Asks the question in the page and returns the answer's text."""
-    page.goto(url, wait_until="networkidle")
-    page.keyboard.press("Escape")  # what is new covers the page at first
-    for label in ("Okay, Let's Go!", "Close"):
-        button = page.get_by_role("button", name=label)
-        if button.count() and button.first.is_visible():
-            button.first.click()
-    selector = page.locator("#model-selector-0-button")
-    selector.wait_for()
-    if MODEL not in selector.inner_text():
-        selector.click()
-        page.get_by_role("button", name=MODEL).first.click()
+    page.goto(url)
+    page.get_by_text("Okay, Let's Go!").click(timeout=60_000)  # what is new covers the page at first
+    page.get_by_label(f"Selected model: {MODEL}").wait_for()  # it lists one model and takes it
     page.locator("#chat-input").click()
     page.keyboard.type(QUESTION)
     page.keyboard.press("Enter")
@@ -110,6 +102,8 @@ def main():
             env = {
                 "HOME": str(home), "DATA_DIR": str(data), "WEBUI_AUTH": "False", "OLLAMA_BASE_URL": f"http://127.0.0.1:{ollama}",
                 "ENABLE_OPENAI_API": "False", "OFFLINE_MODE": "True", "HF_HUB_OFFLINE": "1", "RAG_EMBEDDING_MODEL_AUTO_UPDATE": "False",
+                # it offers tools to every model otherwise, and Ollama refuses them for a template that has none
+                "DEFAULT_MODEL_PARAMS": json.dumps({"function_calling": "legacy", "temperature": 0, "num_thread": os.cpu_count()}),
             }
             command = [CACHE / "openwebui/bin/open-webui", "serve", "--host", "127.0.0.1", "--port", str(webui)]
             with running(command, env, args.out / "openwebui.log") as page_server, sync_playwright() as playwright:
@@ -120,6 +114,7 @@ def main():
                     text = chat(page, f"http://127.0.0.1:{webui}", args.out / "chat.png")
                 except Exception:
                     page.screenshot(path=args.out / "failed.png")
+                    (args.out / "failed.html").write_text(page.content())
                     raise
                 browser.close()
     print("asked:", QUESTION)
