@@ -152,7 +152,7 @@ func (s *Source) CopyRaw(ctx context.Context, dst string, opt RunOptions) (*Resu
 		return nil, err
 	}
 	also, err := s.writeCompanions(dst, dst, opt.replacement())
-	return &Result{Path: dst, Paths: []string{dst}, Size: f.Size(), Also: also}, err
+	return &Result{Path: dst, Size: f.Size(), Also: also}, err
 }
 
 // copyWhole copies the bytes of t and verifies them in f at the same time.

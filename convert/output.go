@@ -55,7 +55,7 @@ func (o *fileOutput) commit(_ context.Context, r *run) (*Result, error) {
 		return nil, err
 	}
 	also, err := r.plan.Source.writeCompanions(o.dst, r.sinks[0].dst, o.replace)
-	return &Result{Path: r.sinks[0].dst, Paths: paths(r.sinks), Also: also}, err
+	return &Result{Path: r.sinks[0].dst, Also: also}, err
 }
 
 func (o *fileOutput) abort() error { return nil }

@@ -61,8 +61,7 @@ func (e *OverflowError) Error() string {
 
 // A Result says what was written.
 type Result struct {
-	Path      string      // of the first file
-	Paths     []string    // of all files of the model
+	Path      string      // of the first file; Plan.Paths has all
 	Size      int64       // of all
 	Also      []string    // further files that were written beside it
 	Overflows []Overflow  // only with AllowOverflow

@@ -117,14 +117,5 @@ func abortAll(sinks []*sink) error {
 	return errors.Join(errs...)
 }
 
-// paths lists the files.
-func paths(sinks []*sink) []string {
-	var out []string
-	for _, s := range sinks {
-		out = append(out, s.dst)
-	}
-	return out
-}
-
 // reader returns what was written so far, for the check before it is published.
 func (s *sink) reader() (*mapped.File, error) { return mapped.Own(s.f.File) }

@@ -135,7 +135,7 @@ func stored(ctx context.Context, a *ollama.Addition, c *ollama.Config, notes []s
 		return nil, err
 	}
 	name := ollamaScheme + added.Name.String()
-	r := &Result{Path: name, Paths: []string{name}, Stored: added, Notes: notes}
+	r := &Result{Path: name, Stored: added, Notes: notes}
 	for _, b := range added.Blobs {
 		r.Size += b.Size
 	}
